@@ -1,0 +1,6 @@
+//! What tests share: manual time, seeded chance, fakes, builders. A dev-dependency only.
+//!
+//! Never here: anything that the product links.
+
+pub mod chance;
+pub mod time;

@@ -1,0 +1,3 @@
+//! Who calls: bearer tokens and what they allow.
+
+pub mod tokens;

@@ -226,7 +226,9 @@ pub struct Dispatch {
     pub attempt_id: AttemptId,
     /// Its number; 1 is the first.
     pub attempt: u32,
-    /// When `dispatched` was written.
+    /// When `dispatched` was written. Its name in JSON differs from the `at` of the entry that it is
+    /// flattened into, which couldn't be read back otherwise.
+    #[serde(rename = "dispatched_at")]
     pub at: Timestamp,
     /// The files as they were just before.
     pub operands: Vec<crate::approval::Operand>,

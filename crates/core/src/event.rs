@@ -346,3 +346,22 @@ impl ActionRecord {
         self.completed_at = Some(at);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dispatch_survives_its_way_through_json() {
+        let dispatch = Dispatch {
+            attempt_id: AttemptId::from("att_1"),
+            attempt: 1,
+            at: Timestamp(1),
+            operands: Vec::new(),
+            pre_image: false,
+        };
+        let entry = Entry { at: Timestamp(2), event: Event::Dispatched(dispatch) };
+        let text = serde_json::to_string(&entry).unwrap();
+        assert_eq!(serde_json::from_str::<Entry>(&text).unwrap(), entry, "{text}");
+    }
+}

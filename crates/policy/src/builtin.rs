@@ -35,7 +35,11 @@ const RULES: [Builtin; 18] = [
     deny("deny_destructive_shell", "shell.run", "Destructive shell commands are not allowed")
         .when("command", DESTRUCTIVE),
     deny("deny_path_escape", "file.*", "Paths that leave the sandbox are not allowed").when("path", ESCAPE),
-    deny("deny_unknown_destructive", r"/.*\.(?:delete|destroy|drop)", "Destructive actions are not allowed"),
+    deny(
+        "deny_unknown_destructive",
+        r"/(?s:.*)\.(?:delete|destroy|drop)",
+        "Destructive actions are not allowed",
+    ),
     allow("allow_file_read", "file.read", "File reads are allowed"),
     allow("allow_health_check", "/health\\.check|healthz", "Health checks are allowed"),
     ask("confirm_file_write", "file.write", "File writes require user confirmation"),

@@ -15,6 +15,8 @@ use crate::{PolicyError, Problem, rule::Place};
 pub(super) struct Reader<'t> {
     text: &'t str,
     file: Arc<str>,
+    /// The byte where each line begins, ascending.
+    lines: Vec<usize>,
 }
 
 /// A value with the key that it stands under.
@@ -32,7 +34,9 @@ pub(super) struct Table<'v, 't> {
 impl<'t> Reader<'t> {
     /// Parses a text within its bound.
     pub(super) fn parse(source: Source<'t>) -> Result<(Self, Spanned<DeTable<'t>>), PolicyError> {
-        let reader = Self { text: source.text, file: source.file_name.into() };
+        let ends = source.text.match_indices('\n').map(|(at, _)| at + 1);
+        let lines = std::iter::once(0).chain(ends).collect();
+        let reader = Self { text: source.text, file: source.file_name.into(), lines };
         let bytes = source.text.len();
         if bytes > bounds::FILE_BYTES_MAX {
             let key = "file".to_owned();
@@ -55,13 +59,10 @@ impl<'t> Reader<'t> {
 
     /// The place of a byte.
     pub(super) fn place(&self, at: usize) -> Place {
-        let before = self.text.get(..at).unwrap_or(self.text);
-        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-        Place {
-            file: Arc::clone(&self.file),
-            line: before.bytes().filter(|b| *b == b'\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-        }
+        let at = at.min(self.text.len());
+        let line = self.lines.partition_point(|start| *start <= at).max(1);
+        let in_line = self.text.get(self.lines[line - 1]..at).unwrap_or_default();
+        Place { file: Arc::clone(&self.file), line, column: in_line.chars().count() + 1 }
     }
 
     /// An error at a byte.
@@ -143,11 +144,12 @@ impl<'t> Reader<'t> {
 
     /// An entry's whole number.
     pub(super) fn whole(&self, entry: &Entry<'_, 't>) -> Result<i64, PolicyError> {
-        let wanted = "a whole number of 64 bits";
+        let wanted = "a whole number";
         match entry.value.get_ref() {
-            DeValue::Integer(n) => {
-                i64::from_str_radix(n.as_str(), n.radix()).map_err(|_| self.wrong_type(entry, wanted))
-            }
+            DeValue::Integer(n) => i64::from_str_radix(n.as_str(), n.radix()).map_err(|_| {
+                let (key, found) = (entry.key.clone(), "one beyond 64 bits");
+                self.refuse(entry.at(), Problem::WrongType { key, wanted, found })
+            }),
             _ => Err(self.wrong_type(entry, wanted)),
         }
     }

@@ -5,6 +5,10 @@
 //! built-in ones. So an operator's rule can loosen a built-in deny, and does so by name and on purpose;
 //! an agent can change none of them.
 //!
+//! Conditions on arguments compare words alone: `under = "scratch"` knows neither where a relative path
+//! begins nor where a link leads, and never matches a path with `..`. That makes it safe for loosening; a
+//! deny by folder also needs a rule for the folder's absolute form.
+//!
 //! Never here: disks, clocks, networks, people. The binary reads the files and hands the text over; the
 //! pipeline acts on the ruling. What a path leads to is not looked at either: that is the executor's.
 

@@ -238,6 +238,7 @@ fn the_operators_rules_go_first() {
             ("app.close", json!({"target": "x", "force": true}), "deny forced closing"),
             ("app.close", json!({"target": "x", "force": "true"}), "ask confirm_app_close"),
             ("app.close", json!({"target": "x"}), "ask confirm_app_close"),
+            ("app.close", json!({"target": null, "force": true}), "ask confirm_app_close"),
             ("mouse.click", json!({"x": 1, "y": 1, "clicks": 2}), "deny double clicks"),
             ("mouse.click", json!({"x": 1, "y": 1, "clicks": "2"}), "ask confirm_mouse_click"),
             ("window.list", json!({}), "ask windows"),

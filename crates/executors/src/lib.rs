@@ -1,1 +1,4 @@
 //! Placeholder.
+
+pub mod sandbox;
+pub mod shell;

@@ -58,7 +58,8 @@ impl Secret {
     }
 
     /// Takes a text that has a token's form.
-    fn parse(text: &str) -> Option<Self> {
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         let digits = text.strip_prefix(PREFIX)?;
         let fits = text.len() == TOKEN_CHARS && digits.bytes().all(|b| b.is_ascii_hexdigit());
         fits.then(|| Self(text.to_owned()))
@@ -244,7 +245,8 @@ impl TokenStore {
     /// [`TokenError`] by case.
     pub fn rotate(&self, name: &str) -> Result<Token, TokenError> {
         let old = self.show(name)?;
-        let token = file::write(&self.folder, name, Secret::mint(&*self.entropy), &old.scopes, file::Mode::Replace)?;
+        let token =
+            file::write(&self.folder, name, Secret::mint(&*self.entropy), &old.scopes, file::Mode::Replace)?;
         self.reload();
         Ok(token)
     }
@@ -352,4 +354,13 @@ pub fn word(scope: Scope) -> &'static str {
         Scope::Admin => "admin",
         Scope::Service => SERVICE,
     }
+}
+
+/// Reads one token without opening the whole folder: for a client that wants to present it.
+///
+/// # Errors
+/// [`TokenError`] by case; [`TokenError::Unknown`] also where there is no folder.
+pub fn read(folder: &Path, name: &str) -> Result<Token, TokenError> {
+    check_name(name)?;
+    file::read(folder, name)
 }

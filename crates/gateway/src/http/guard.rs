@@ -138,7 +138,9 @@ impl Guard {
         let bearer = request
             .headers()
             .get(header::AUTHORIZATION)
-            .ok_or(Problem::Unauthenticated("a bearer token is needed; `steadyhand token show` prints yours"))?
+            .ok_or(Problem::Unauthenticated(
+                "a bearer token is needed; `steadyhand token show` prints yours",
+            ))?
             .to_str()
             .ok()
             .and_then(|v| v.split_once(' '))
@@ -188,7 +190,9 @@ impl Guard {
     fn is_ours(&self, authority: &str) -> bool {
         let name = host_of(authority);
         let loopback = name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-        loopback || name.eq_ignore_ascii_case("localhost") || self.hosts.iter().any(|h| h.eq_ignore_ascii_case(name))
+        loopback
+            || name.eq_ignore_ascii_case("localhost")
+            || self.hosts.iter().any(|h| h.eq_ignore_ascii_case(name))
     }
 }
 

@@ -209,13 +209,7 @@ fn internal(
 }
 
 /// The envelope of contract 0.5, with an error in it.
-fn envelope(
-    service: Service,
-    path: &str,
-    correlation: &CorrelationId,
-    code: &str,
-    message: &str,
-) -> Value {
+fn envelope(service: Service, path: &str, correlation: &CorrelationId, code: &str, message: &str) -> Value {
     json!({
         "ok": false,
         "service": service.as_str(),

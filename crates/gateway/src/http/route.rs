@@ -18,7 +18,7 @@ pub enum Access {
 }
 
 /// One route.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Route {
     /// The method.
     pub method: Method,

@@ -65,10 +65,8 @@ fn extended(c: &Capability, executor: &dyn Executor) -> Map<String, Value> {
 pub fn stats(registry: &Registry) -> Value {
     let count = |test: &dyn Fn(&Capability) -> bool| registry.iter().filter(|c| test(c)).count();
     let risks = [Risk::Safe, Risk::Low, Risk::Medium, Risk::High, Risk::Critical];
-    let by_risk: Map<String, Value> = risks
-        .iter()
-        .map(|risk| (risk.as_str().to_owned(), json!(count(&|c| c.risk == *risk))))
-        .collect();
+    let by_risk: Map<String, Value> =
+        risks.iter().map(|risk| (risk.as_str().to_owned(), json!(count(&|c| c.risk == *risk)))).collect();
     json!({
         "total": registry.iter().count(),
         "implemented": count(&|c| c.implemented),

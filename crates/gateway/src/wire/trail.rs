@@ -39,9 +39,15 @@ struct Teller {
 impl Teller {
     fn tell(&mut self, entry: &Entry) {
         match &entry.event {
-            Event::Planned(p) => self.phase(entry, "plan", "completed", p.plan_ms, json!({
-                "risk_level": p.risk_level, "dry_run": p.dry_run,
-            })),
+            Event::Planned(p) => self.phase(
+                entry,
+                "plan",
+                "completed",
+                p.plan_ms,
+                json!({
+                    "risk_level": p.risk_level, "dry_run": p.dry_run,
+                }),
+            ),
             Event::Validated { validation, validate_ms, rule } => {
                 let status = if validation.valid { "passed" } else { "failed" };
                 let extra = json!({"checks_total": validation.checks.len(), "rule": rule});
@@ -102,8 +108,7 @@ impl Teller {
     fn ended(&mut self, entry: &Entry) {
         if let Some(execution) = self.record.execution.clone() {
             let status = if execution.success { "succeeded" } else { "failed" };
-            let extra =
-                json!({"retries_used": execution.retries_used, "error_code": execution.error_code});
+            let extra = json!({"retries_used": execution.retries_used, "error_code": execution.error_code});
             let told = self.shape(entry, "execute", status, execution.duration_ms, extra);
             let verified = self.phases.iter().rposition(|p| p["phase"] == "verify");
             match verified {
@@ -122,8 +127,7 @@ impl Teller {
     }
 
     fn complete(&mut self, entry: &Entry) {
-        let extra =
-            json!({"final_state": self.record.state, "total_ms": self.record.telemetry.total_ms});
+        let extra = json!({"final_state": self.record.state, "total_ms": self.record.telemetry.total_ms});
         self.phase(entry, "lifecycle", "complete", 0.0, extra);
     }
 

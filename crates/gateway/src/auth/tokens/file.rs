@@ -90,8 +90,8 @@ pub(super) fn read(folder: &Path, name: &str) -> Result<Token, TokenError> {
     let malformed = |what: String| TokenError::Malformed { path: path.clone(), what };
     // The error's full text would quote the line, and the line may be the secret.
     let body: Body = toml::from_str(&text).map_err(|e| malformed(e.message().to_owned()))?;
-    let secret =
-        Secret::parse(&body.token).ok_or_else(|| malformed("the token doesn't have a token's form".into()))?;
+    let secret = Secret::parse(&body.token)
+        .ok_or_else(|| malformed("the token doesn't have a token's form".into()))?;
     check_scopes(name, &body.scopes).map_err(|e| malformed(e.to_string()))?;
     if name == SERVICE && body.scopes != [Scope::Service] {
         return Err(malformed("the gateway's own token has the scope `service` only".into()));

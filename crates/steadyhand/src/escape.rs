@@ -1,0 +1,91 @@
+//! What actions bring back is shown, never obeyed: control characters of a file, a window title or a
+//! program's output don't reach the terminal.
+
+use std::borrow::Cow;
+
+/// A text of many lines: line ends and tabs stay, all else that steers a terminal is written out.
+pub(crate) fn text(input: &str) -> Cow<'_, str> {
+    escape(input, |c| c == '\n' || c == '\t')
+}
+
+/// A text for one line or one cell of a table: line ends and tabs are written out too.
+pub(crate) fn line(input: &str) -> Cow<'_, str> {
+    escape(input, |_| false)
+}
+
+/// At most `chars_max` characters of a text for one line, marked where it is cut.
+pub(crate) fn short(input: &str, chars_max: usize) -> String {
+    let shown = line(input);
+    if shown.chars().count() <= chars_max {
+        return shown.into_owned();
+    }
+    shown.chars().take(chars_max.saturating_sub(1)).chain(['…']).collect()
+}
+
+fn escape(input: &str, stays: fn(char) -> bool) -> Cow<'_, str> {
+    if !input.chars().any(|c| steers(c) && !stays(c)) {
+        return Cow::Borrowed(input);
+    }
+    let mut out = String::with_capacity(input.len() + 16);
+    for c in input.chars() {
+        match c {
+            c if !steers(c) || stays(c) => out.push(c),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if u32::from(c) < 0x100 => out.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c => out.push_str(&format!("\\u{{{:x}}}", u32::from(c))),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Whether a character moves the cursor, changes the terminal's state, or hides or reorders its
+/// neighbours: C0, C1, DEL, line and paragraph separators, zero-width and bidirectional controls, tags.
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(u32::from(c),
+            0xad | 0x61c | 0x180e | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff
+            | 0xfff9..=0xfffb | 0xe0000..=0xe007f)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn controls_are_written_out_and_the_rest_stays() {
+        for (input, many, one) in [
+            ("plain ü✓ 漢字", "plain ü✓ 漢字", "plain ü✓ 漢字"),
+            ("a\nb\tc", "a\nb\tc", "a\\nb\\tc"),
+            ("\x1b[2Jgone", "\\x1b[2Jgone", "\\x1b[2Jgone"),
+            ("\x1b]0;title\x07", "\\x1b]0;title\\x07", "\\x1b]0;title\\x07"),
+            ("safe\rEVIL", "safe\\rEVIL", "safe\\rEVIL"),
+            ("\u{9b}31m", "\\x9b31m", "\\x9b31m"),
+            ("rm\u{202e}txt", "rm\\u{202e}txt", "rm\\u{202e}txt"),
+            ("zero\u{200b}width", "zero\\u{200b}width", "zero\\u{200b}width"),
+            ("\0", "\\x00", "\\x00"),
+        ] {
+            assert_eq!(text(input), many);
+            assert_eq!(line(input), one);
+        }
+    }
+
+    #[test]
+    fn long_texts_are_cut_with_a_mark() {
+        assert_eq!(short("abc", 3), "abc");
+        assert_eq!(short("abcd", 3), "ab…");
+        assert_eq!(short("äöüß", 3), "äö…");
+        assert_eq!(short("a\nb", 3), "a\\…");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_steers_a_terminal_gets_through(input in any::<String>()) {
+            prop_assert!(!line(&input).chars().any(steers));
+            prop_assert!(!text(&input).chars().any(|c| steers(c) && c != '\n' && c != '\t'));
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The exact request as the person reads it who decides. Everything that would run is on it, escaped.
+
+use serde_json::Value;
+
+use crate::escape;
+
+/// Lines of one text argument, and of a diff, that are shown.
+const LINES_MAX: usize = 200;
+/// Characters of one line that are shown.
+const LINE_CHARS_MAX: usize = 1000;
+/// Operands that are shown; no capability has more.
+const OPERANDS_MAX: usize = 50;
+
+/// Puts the request of `action` (as `GET /v1/actions/{id}?exact=true` answers it) into words. `diff` is
+/// what a write would change.
+pub(crate) fn write(action: &Value, diff: Option<&str>) -> String {
+    let approval = &action["approval"];
+    let word =
+        |value: &Value| value.as_str().map_or_else(|| "?".to_owned(), |t| escape::line(t).into_owned());
+    let mut text = format!("\n{} asks for approval\n\n", word(&action["intent"]));
+    let mut fact = |name: &str, value: String| text.push_str(&format!("  {name:<9} {value}\n"));
+    fact("action", word(&action["action_id"]));
+    let caller = if action["caller"].is_string() { &action["caller"] } else { &approval["caller"] };
+    if caller.is_string() {
+        fact("asked by", word(caller));
+    }
+    if action["session_id"].is_string() {
+        fact("session", word(&action["session_id"]));
+    }
+    fact("risk", word(&action["risk_level"]));
+    let rule = if approval["rule"].is_string() { &approval["rule"] } else { &action["rule"] };
+    if rule.is_string() {
+        fact("rule", word(rule));
+    }
+    if let Some(seconds) = approval["remaining_seconds"].as_f64() {
+        fact("expires", format!("in {:.0} s", seconds.max(0.0)));
+    }
+    text.push_str("\nArguments\n");
+    arguments(&action["params"], &mut text);
+    operands(&approval["operands"], &mut text);
+    if let Some(diff) = diff {
+        text.push_str("\nChange\n");
+        let shown = if diff.is_empty() { "nothing: the file holds this already\n" } else { diff };
+        block(shown, "  ", &mut text);
+    }
+    text.push('\n');
+    text
+}
+
+fn arguments(params: &Value, text: &mut String) {
+    let Some(params) = params.as_object().filter(|p| !p.is_empty()) else {
+        text.push_str("  none\n");
+        return;
+    };
+    let width = params.keys().map(|k| k.chars().count()).max().unwrap_or(0).min(20);
+    for (name, value) in params {
+        let name = escape::line(name);
+        match value {
+            Value::String(content) if content.contains('\n') => {
+                let lines = content.lines().count();
+                text.push_str(&format!("  {name:<width$}  {} bytes, {lines} lines\n", content.len()));
+                block(content, "  | ", text);
+            }
+            Value::String(content) => text.push_str(&format!("  {name:<width$}  {}\n", quoted(content))),
+            other => {
+                let shown = escape::short(&other.to_string(), LINE_CHARS_MAX);
+                text.push_str(&format!("  {name:<width$}  {shown}\n"));
+            }
+        }
+    }
+}
+
+/// A text in quotes, so that its ends are seen; cut where it is very long, and saying so.
+fn quoted(content: &str) -> String {
+    if content.chars().count() <= LINE_CHARS_MAX {
+        return format!("\"{}\"", escape::line(content));
+    }
+    let shown: String = content.chars().take(LINE_CHARS_MAX).collect();
+    format!("\"{}…  ({} bytes; see all with `actions ID --exact`)", escape::line(&shown), content.len())
+}
+
+fn block(content: &str, margin: &str, text: &mut String) {
+    let count = content.lines().count();
+    for line in content.lines().take(LINES_MAX) {
+        text.push_str(&format!("{margin}{}\n", escape::short(line, LINE_CHARS_MAX)));
+    }
+    if count > LINES_MAX {
+        let more = count - LINES_MAX;
+        text.push_str(&format!("{margin}… {more} more lines; see all with `actions ID --exact`\n"));
+    }
+}
+
+fn operands(operands: &Value, text: &mut String) {
+    let Some(operands) = operands.as_array().filter(|o| !o.is_empty()) else { return };
+    text.push_str("\nWorks on (nothing runs if one of these has changed)\n");
+    for operand in operands.iter().take(OPERANDS_MAX) {
+        let path = operand["path"].as_str().unwrap_or("?");
+        let state = match (operand["digest"].as_str(), operand["size"].as_u64()) {
+            (Some(digest), size) => {
+                let digest: String = digest.trim_start_matches("sha256:").chars().take(16).collect();
+                format!("{} bytes, sha256 {}…", size.unwrap_or(0), escape::line(&digest))
+            }
+            (None, _) => "absent".to_owned(),
+        };
+        let param = escape::line(operand["param"].as_str().unwrap_or("?")).into_owned();
+        text.push_str(&format!("  {param}  {}  ({state})\n", escape::line(path)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn action() -> Value {
+        json!({
+            "action_id": "act_1", "intent": "file.write", "risk_level": "medium", "caller": "agent",
+            "params": {"path": "a.txt", "content": "one\ntwo\n", "n": 3},
+            "approval": {"remaining_seconds": 118.6, "rule": "confirm_file_write", "operands": [
+                {"param": "path", "path": "/r/a.txt", "digest": "0123456789abcdef0123", "size": 4}]}
+        })
+    }
+
+    #[test]
+    fn everything_that_would_run_is_shown() {
+        let shown = "
+file.write asks for approval
+
+  action    act_1
+  asked by  agent
+  risk      medium
+  rule      confirm_file_write
+  expires   in 119 s
+
+Arguments
+  content  8 bytes, 2 lines
+  | one
+  | two
+  n        3
+  path     \"a.txt\"
+
+Works on (nothing runs if one of these has changed)
+  path  /r/a.txt  (4 bytes, sha256 0123456789abcdef…)
+
+Change
+  @@ -1,1 +1,1 @@
+
+";
+        assert_eq!(write(&action(), Some("@@ -1,1 +1,1 @@\n")), shown);
+    }
+
+    #[test]
+    fn a_request_cant_draw_over_what_is_shown() {
+        let mut action = action();
+        action["params"] = json!({"path": "a\u{1b}[2J\rsafe.txt", "k\u{1b}": "x\n\u{1b}[1A\u{202e}y\n"});
+        action["caller"] = json!("agent\nrisk      safe");
+        action["approval"]["operands"][0]["path"] = json!("/r/\u{9b}A");
+        let shown = write(&action, Some("+\u{1b}[8m\n"));
+        assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
+        assert!(!shown.contains('\u{202e}'));
+        assert!(!shown.lines().any(|l| l == "risk      safe"), "one fact stays on one line: {shown}");
+    }
+
+    #[test]
+    fn long_texts_are_cut_and_say_so() {
+        let mut action = action();
+        let lines = "x\n".repeat(LINES_MAX + 5);
+        action["params"] = json!({"content": lines, "wide": "y".repeat(LINE_CHARS_MAX + 1)});
+        let shown = write(&action, None);
+        assert!(shown.contains("… 5 more lines"));
+        assert!(shown.contains(&format!("({} bytes; see all", LINE_CHARS_MAX + 1)));
+    }
+
+    #[test]
+    fn any_answer_has_a_text() {
+        for action in [json!(null), json!({}), json!({"params": []}), json!({"approval": {"operands": [1]}})]
+        {
+            assert!(write(&action, None).contains("asks for approval"));
+        }
+    }
+}

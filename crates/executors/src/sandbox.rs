@@ -16,11 +16,12 @@ use std::{
     io,
     os::{fd::OwnedFd, unix::net::UnixStream as StdStream},
     path::Path,
-    process::{ExitStatus, Stdio},
+    process::Stdio,
     sync::OnceLock,
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use steadyhand_core::failure::{Effect, Failure};
 use tokio::{
@@ -103,28 +104,22 @@ pub async fn run(
     let began = Instant::now();
     let (mut running, mut pipes) = Running::start(stage)
         .map_err(|e| Failure::not_reached(format!("the restricted stage can't be started: {e}")))?;
-    let mut dialogue = Dialogue::default();
     let mut output = Output::default();
-    let stopped = {
-        let link = running.link.as_mut().expect("the link is open until the end");
-        let work = async { tokio::join!(dialogue.hold(link, spec), output.drain(&mut pipes)) };
-        tokio::select! {
-            biased;
-            () = cancel.cancelled() => Some(Stopped::Cancelled),
-            () = sleep(limit) => Some(Stopped::TimedOut),
-            _ = work => None,
-        }
+    let stopped = tokio::select! {
+        biased;
+        () = cancel.cancelled() => Some(Stopped::Cancelled),
+        () = sleep(limit) => Some(Stopped::TimedOut),
+        _ = async { tokio::join!(running.follow(spec), output.drain(&mut pipes)) } => None,
     };
+    running.end(&mut output, &mut pipes).await;
     if let Some(stopped) = stopped {
-        running.end(&mut output, &mut pipes).await;
         return Err(stopped.failure(limit).with_partial(output.partial()));
     }
-    running.wait().await;
-    let ended = dialogue.outcome()?;
+    let Some(Ended { code, pid, level }) = running.outcome()? else {
+        let text = "the restricted stage ended before the program";
+        return Err(Failure::failed_midway(text).with_partial(output.partial()));
+    };
     let Output { stdout, stderr } = &output;
-    let Ended { code, pid, level } = ended.ok_or_else(|| {
-        Failure::failed_midway("the restricted stage ended before the program").with_partial(output.partial())
-    })?;
     Ok(Ran { code, stdout: stdout.shown(), stderr: stderr.shown(), elapsed: began.elapsed(), pid, level })
 }
 
@@ -147,9 +142,11 @@ impl Stopped {
 
 /// The stage's process and the link to it. Dropped early, it closes the link and sees to the rest.
 struct Running {
-    child: Option<Child>,
+    /// `None` once its end was awaited.
+    stage: Option<Child>,
     /// While it is open the program may run.
     link: Option<UnixStream>,
+    dialogue: Dialogue,
 }
 
 struct Pipes(ChildStdout, ChildStderr);
@@ -159,54 +156,71 @@ impl Running {
         let (ours, theirs) = StdStream::pair()?;
         ours.set_nonblocking(true)?;
         let link = UnixStream::from_std(ours)?;
-        let mut child = Command::new(stage)
+        let mut stage = Command::new(stage)
             .arg(STAGE_ARGUMENT)
             .env_clear()
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
-        let stdout = child.stdout.take().expect("it was asked for");
-        let stderr = child.stderr.take().expect("it was asked for");
-        Ok((Self { child: Some(child), link: Some(link) }, Pipes(stdout, stderr)))
+        let stdout = stage.stdout.take().expect("it was asked for");
+        let stderr = stage.stderr.take().expect("it was asked for");
+        Ok((
+            Self { stage: Some(stage), link: Some(link), dialogue: Dialogue::default() },
+            Pipes(stdout, stderr),
+        ))
     }
 
-    /// Ends the program and waits until that is so, taking the output that is still there.
+    /// Has the stage run `spec`, until it says how that ended or is gone.
+    async fn follow(&mut self, spec: &Spec) {
+        let Some(link) = &mut self.link else { return };
+        self.dialogue.hold(link, spec).await;
+        if self.dialogue.last.is_none() {
+            // The program died with the stage; what it had started didn't.
+            kill_group(self.dialogue.group());
+        }
+    }
+
+    /// Ends whatever still runs and waits until that is so, taking the output that is still there.
     async fn end(&mut self, output: &mut Output, pipes: &mut Pipes) {
         self.link = None;
-        let Some(child) = &mut self.child else { return };
-        let _ = timeout(CLEAR_UP_MAX, async { tokio::join!(child.wait(), output.drain(pipes)) }).await;
-        self.wait().await;
+        let Some(stage) = &mut self.stage else { return };
+        let group = self.dialogue.group();
+        let (_, drained) = tokio::join!(reap(stage, group), timeout(CLEAR_UP_MAX, output.drain(pipes)));
+        if drained.is_err() {
+            // Something out of reach holds the pipes; what it says is of no concern any more.
+            kill_group(group);
+        }
+        self.stage = None;
     }
 
-    /// Waits for the stage's own end; kills it if that takes too long.
-    async fn wait(&mut self) -> Option<ExitStatus> {
-        self.link = None;
-        let status = match &mut self.child {
-            Some(child) => reap(child).await,
-            None => None,
-        };
-        self.child = None;
-        status
+    /// How it ended; `None`: it started, and then the stage went silent.
+    fn outcome(&self) -> Result<Option<Ended>, Failure> {
+        self.dialogue.outcome()
     }
 }
 
-async fn reap(child: &mut Child) -> Option<ExitStatus> {
-    match timeout(CLEAR_UP_MAX, child.wait()).await {
-        Ok(status) => status.ok(),
-        Err(_) => {
-            // It is stuck. Its death ends the program too, which asked for that signal.
-            let _ = child.start_kill();
-            child.wait().await.ok()
-        }
+/// Waits for the stage's own end; if that takes too long, kills it and the program's group.
+async fn reap(stage: &mut Child, group: Option<Pid>) {
+    if timeout(CLEAR_UP_MAX, stage.wait()).await.is_err() {
+        let _ = stage.start_kill();
+        kill_group(group);
+        let _ = stage.wait().await;
+    }
+}
+
+fn kill_group(group: Option<Pid>) {
+    if let Some(group) = group {
+        let _ = kill_process_group(group, Signal::KILL);
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         self.link = None;
-        if let (Some(mut child), Ok(runtime)) = (self.child.take(), tokio::runtime::Handle::try_current()) {
-            runtime.spawn(async move { reap(&mut child).await });
+        if let (Some(mut stage), Ok(runtime)) = (self.stage.take(), tokio::runtime::Handle::try_current()) {
+            let group = self.dialogue.group();
+            runtime.spawn(async move { reap(&mut stage, group).await });
         }
     }
 }
@@ -245,6 +259,7 @@ struct Ended {
 #[derive(Default)]
 struct Dialogue {
     buffer: Vec<u8>,
+    forked: Option<u32>,
     started: Option<(u32, String)>,
     last: Option<Report>,
 }
@@ -261,6 +276,7 @@ impl Dialogue {
             while let Some(Ok(report)) = Report::take(&mut self.buffer) {
                 match report {
                     Report::Confined { .. } => {}
+                    Report::Forked { pid } => self.forked = Some(pid),
                     Report::Started { pid, level } => self.started = Some((pid, level)),
                     last => {
                         self.last = Some(last);
@@ -274,9 +290,13 @@ impl Dialogue {
         }
     }
 
-    /// How it ended; `None`: it started, and then the stage went silent.
-    fn outcome(self) -> Result<Option<Ended>, Failure> {
-        match (self.started, self.last) {
+    /// The program's process group, known before it runs.
+    fn group(&self) -> Option<Pid> {
+        Pid::from_raw(i32::try_from(self.forked?).ok().filter(|pid| *pid > 1)?)
+    }
+
+    fn outcome(&self) -> Result<Option<Ended>, Failure> {
+        match (self.started.clone(), self.last.clone()) {
             (Some((pid, level)), Some(Report::Ended { code })) => Ok(Some(Ended { code, pid, level })),
             (None, Some(Report::Refused { obstacle, message })) => Err(match obstacle {
                 Obstacle::Sandbox => Failure::denied(message).with_code("SANDBOX_UNAVAILABLE"),

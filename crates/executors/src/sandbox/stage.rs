@@ -76,7 +76,7 @@ fn supervise(spec: &Spec, link: &mut UnixStream) -> io::Result<Report> {
     umask(Mode::from_raw_mode(0o077));
     set_child_subreaper(Some(getpid()))?;
     let (from_child, to_service) = pipe_with(PipeFlags::CLOEXEC)?;
-    let Some(child) = fork(spec, to_service)? else { return Ok(Report::Ended { code: 0 }) };
+    let Some(child) = fork(spec, to_service, link)? else { return Ok(Report::Ended { code: 0 }) };
     // Both sides do it, so that it's done whoever comes first; the child may have become the program.
     let _ = setpgid(Some(child), Some(child));
     let quiet = nothing()?;
@@ -89,12 +89,13 @@ fn supervise(spec: &Spec, link: &mut UnixStream) -> io::Result<Report> {
 
 /// Makes the child, which becomes the program or writes why not and ends.
 #[expect(unsafe_code, reason = "a process with two halves needs a fork")]
-fn fork(spec: &Spec, to_service: OwnedFd) -> io::Result<Option<Pid>> {
+fn fork(spec: &Spec, to_service: OwnedFd, link: &mut UnixStream) -> io::Result<Option<Pid>> {
     let supervisor = getpid();
     // SAFETY: the process has a single thread, so the child's memory is consistent and no lock is held.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => {
+            tell(link, &Report::Forked { pid: number(getpid()) });
             let mut pipe = File::from(to_service);
             let Err(stopped) = become_program(spec, supervisor, |report| tell(&mut &pipe, report));
             let _ = pipe.write_all(&Report::from(stopped).line());
@@ -123,7 +124,7 @@ fn follow(child: Pid, from_child: OwnedFd, link: &mut UnixStream) -> io::Result<
         (Some(Ok(refused @ Report::Refused { .. })), _) | (_, Some(Ok(refused))) => return Ok(refused),
         _ => return Ok(gone()),
     };
-    tell(link, &Report::Started { pid: child.as_raw_nonzero().get().unsigned_abs(), level });
+    tell(link, &Report::Started { pid: number(child), level });
     let watched = pidfd_open(child, PidfdFlags::empty())?;
     if first_ready(&watched, link)? == Ready::Link {
         return Ok(gone());
@@ -133,6 +134,10 @@ fn follow(child: Pid, from_child: OwnedFd, link: &mut UnixStream) -> io::Result<
     let status = waitid(WaitId::Pid(child), ended)?.ok_or(io::ErrorKind::NotFound)?;
     let signal = status.terminating_signal().map(|signal| 128 + signal);
     Ok(Report::Ended { code: status.exit_status().or(signal).unwrap_or(-1) })
+}
+
+fn number(process: Pid) -> u32 {
+    process.as_raw_nonzero().get().unsigned_abs()
 }
 
 #[derive(PartialEq, Eq)]

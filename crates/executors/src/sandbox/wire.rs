@@ -63,6 +63,11 @@ pub(crate) enum Obstacle {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Report {
+    /// There is a process that will become the program. It says so itself, before anything else.
+    Forked {
+        /// Its process and group.
+        pid: u32,
+    },
     /// The restrictions are on; the program is about to be executed.
     Confined {
         /// The level reached.

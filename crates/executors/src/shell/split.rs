@@ -351,7 +351,7 @@ mod tests {
             ("ls \"a", open(Double, 4)),
             ("ls \"a'b", open(Double, 4)),
             ("ls 'a\"b", open(Single, 4)),
-            ("ls 'it'\\''s'", open(Single, 11)),
+            ("ls 'it'\\''s", open(Single, 10)),
             ("ls \"a\\\"", open(Double, 4)),
             ("ls a\\", SplitError::TrailingBackslash(5)),
         ] {

@@ -1,0 +1,13 @@
+//! `shell.run` through the real stage: what the kernel really refuses, and that nothing is left behind.
+//!
+//! Programs such as `sh` and `perl` stand for a hostile program: policy adds them here, and the sandbox
+//! alone has to hold them.
+
+#[path = "shell/confinement.rs"]
+mod confinement;
+#[path = "shell/endings.rs"]
+mod endings;
+#[path = "shell/fixture.rs"]
+mod fixture;
+#[path = "shell/results.rs"]
+mod results;

@@ -1,0 +1,136 @@
+//! However a command ends, nothing of it is left.
+
+use std::{fs, time::Duration};
+
+use steadyhand_core::failure::{Effect, Status};
+use tokio_util::sync::CancellationToken;
+
+use crate::fixture::{Fixture, attempt, eventually, fixture, is_there, marked, quote, within};
+
+/// Starts 40 processes: children, grandchildren, and some that detach as far as they can. Each prints its
+/// number; none ends by itself.
+const BROOD: &str = r#"
+    use POSIX; $| = 1; $SIG{$_} = "IGNORE" for qw(HUP TERM INT);
+    print "$$\n";
+    for (1 .. 13) {
+        next if fork;
+        print "$$\n";
+        if (!fork) { POSIX::setsid(); print "$$\n"; POSIX::setpgid(0, 0); if (!fork) { print "$$\n"; sleep 600 } exit }
+        sleep 600;
+    }
+    sleep 600;
+"#;
+
+fn brood() -> String {
+    format!("perl -e {}", quote(BROOD))
+}
+
+fn all_printed_and_gone(stdout: &str) {
+    let pids: Vec<&str> = stdout.lines().collect();
+    assert_eq!(pids.len(), 40, "{stdout}");
+    for pid in pids {
+        assert!(!is_there(pid), "{pid} is still there");
+    }
+}
+
+#[tokio::test]
+async fn at_the_deadline_every_descendant_is_gone_and_the_output_kept() {
+    let at = fixture();
+    let limit = Duration::from_millis(1_500);
+    let failure = at.shell.execute(&within(&brood(), limit), &CancellationToken::new()).await.unwrap_err();
+    assert_eq!((failure.status, failure.effect), (Status::Timeout, Effect::Unknown));
+    assert_eq!(failure.message, "Command timed out after 1500ms");
+    all_printed_and_gone(failure.partial["stdout"].as_str().unwrap());
+}
+
+#[tokio::test]
+async fn what_a_finished_program_left_running_is_ended_too() {
+    let at = fixture();
+    let (code, stdout, _) = at.sh("sleep 600 & echo $!; (sleep 600 & echo $!); exit 4").await;
+    assert_eq!((code, stdout.lines().count()), (4, 2));
+    assert!(stdout.lines().all(|pid| !is_there(pid)), "{stdout}");
+}
+
+/// A number of seconds that no other process sleeps for.
+fn mark(test: u32) -> String {
+    format!("6{test}.{}", std::process::id())
+}
+
+/// Runs `sleep <mark>` until it is there, then lets `act` end it, and sees it gone.
+async fn is_ended_by(
+    mark: &str,
+    act: impl AsyncFnOnce(&Fixture, tokio::task::JoinHandle<()>, CancellationToken),
+) {
+    let at = fixture();
+    let cancel = CancellationToken::new();
+    let (shell, told) = (at.shell.clone(), cancel.clone());
+    let attempt = attempt(&format!("sh -c 'sleep {mark} & sleep {mark}; true'"));
+    let run = tokio::spawn(async move {
+        let failure = shell.execute(&attempt, &told).await.unwrap_err();
+        assert_eq!(failure.effect, Effect::Unknown, "{failure}");
+        assert!(matches!(failure.status, Status::Cancelled | Status::Error), "{failure}");
+    });
+    // The shell and its two children.
+    eventually("it runs", || marked(mark).len() == 3).await;
+    act(&at, run, cancel).await;
+    eventually("it is gone", || marked(mark).is_empty()).await;
+}
+
+#[tokio::test]
+async fn cancelling_ends_it() {
+    is_ended_by(&mark(1), async |_, run, cancel| {
+        cancel.cancel();
+        run.await.unwrap();
+        assert!(marked(&mark(1)).is_empty(), "it was over before the answer");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn dropping_the_call_ends_it() {
+    is_ended_by(&mark(2), async |_, run, _| {
+        run.abort();
+        assert!(run.await.unwrap_err().is_cancelled());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn killing_the_stage_ends_the_program() {
+    is_ended_by(&mark(3), async |_, run, _| {
+        let stage = stage_of(&mark(3));
+        let stage = rustix::process::Pid::from_raw(stage.parse().unwrap()).unwrap();
+        rustix::process::kill_process(stage, rustix::process::Signal::KILL).unwrap();
+        // The program asked for this; what it started itself goes with its group.
+        run.await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stopped_stage_is_killed_and_the_program_with_it() {
+    is_ended_by(&mark(4), async |_, run, cancel| {
+        let stage = rustix::process::Pid::from_raw(stage_of(&mark(4)).parse().unwrap()).unwrap();
+        rustix::process::kill_process(stage, rustix::process::Signal::STOP).unwrap();
+        cancel.cancel();
+        run.await.unwrap();
+    })
+    .await;
+}
+
+/// The parent of the process group's leader.
+fn stage_of(mark: &str) -> String {
+    let leader = marked(&format!("sh -c sleep {mark}")).remove(0);
+    let stat = fs::read_to_string(format!("/proc/{leader}/stat")).unwrap();
+    stat.rsplit_once(')').unwrap().1.split_whitespace().nth(1).unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_call_cancelled_before_it_began_starts_nothing_that_stays() {
+    let at = fixture();
+    let cancel = CancellationToken::new();
+    cancel.cancel();
+    let failure = at.shell.execute(&attempt(&format!("sleep {}", mark(5))), &cancel).await.unwrap_err();
+    assert_eq!(failure.status, Status::Cancelled);
+    assert!(marked(&mark(5)).is_empty());
+}

@@ -1,8 +1,9 @@
 //! However a command ends, nothing of it is left.
 
-use std::{fs, time::Duration};
+use std::{fs, io::Write, os::fd::OwnedFd, process::Stdio, time::Duration};
 
 use steadyhand_core::failure::{Effect, Status};
+use steadyhand_executors::sandbox::{STAGE_ARGUMENT, Spec};
 use tokio_util::sync::CancellationToken;
 
 use crate::fixture::{Fixture, attempt, eventually, fixture, is_there, marked, quote, within};
@@ -133,4 +134,52 @@ async fn a_call_cancelled_before_it_began_starts_nothing_that_stays() {
     let failure = at.shell.execute(&attempt(&format!("sleep {}", mark(5))), &cancel).await.unwrap_err();
     assert_eq!(failure.status, Status::Cancelled);
     assert!(marked(&mark(5)).is_empty());
+}
+
+/// The stage itself, spoken to by hand.
+fn stage() -> (std::os::unix::net::UnixStream, tokio::process::Child) {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let child = tokio::process::Command::new(env!("CARGO_BIN_EXE_steadyhand-exec-stage"))
+        .arg(STAGE_ARGUMENT)
+        .stdin(OwnedFd::from(theirs))
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    (ours, child)
+}
+
+#[tokio::test]
+async fn the_death_of_the_service_ends_it() {
+    let at = fixture();
+    let mark = mark(6);
+    let spec = Spec {
+        program: "/usr/bin/perl".into(),
+        argv: vec!["perl".into(), "-e".into(), format!("fork; fork; exec 'sleep', '{mark}'")],
+        roots: vec![at.path("root")],
+        protected: vec![],
+        user: None,
+        cpu_seconds: 5,
+        allow_bare: false,
+        time_zone: None,
+    };
+    let (mut link, mut child) = stage();
+    let body = serde_json::to_vec(&spec).unwrap();
+    link.write_all(&u32::try_from(body.len()).unwrap().to_le_bytes()).unwrap();
+    link.write_all(&body).unwrap();
+    eventually("it runs", || marked(&format!("sleep {mark}")).len() >= 4).await;
+    // What the kernel does with a service that is killed: its end of the link closes.
+    drop(link);
+    assert!(child.wait().await.unwrap().success());
+    assert!(marked(&mark).is_empty());
+}
+
+#[tokio::test]
+async fn a_stage_that_is_told_nonsense_runs_nothing() {
+    for nonsense in [&b""[..], b"\0", b"\0\0\0\0", b"\xff\xff\xff\xff{}", b"\x02\0\0\0[]", b"\x02\0\0\0{}"] {
+        let (mut link, mut child) = stage();
+        // It may have given up already.
+        let _ = link.write_all(nonsense);
+        drop(link);
+        assert_eq!(child.wait().await.unwrap().code(), Some(1), "{nonsense:?}");
+    }
 }

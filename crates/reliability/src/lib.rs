@@ -2,4 +2,5 @@
 //!
 //! Never here: sleeping, calling, clocks, randomness, logs. Who calls does all of that.
 
+pub mod health;
 pub mod retry;

@@ -14,7 +14,7 @@ use steadyhand_gateway::{
     remote::RemoteExecutor,
     services::{
         executor::{self, AttemptMemory, ExecutorService, LoggedExecutor, Running},
-        gateway::{self, Gateway},
+        gateway::{self, Gateway, health::HealthWatch},
         supervisor::{
             self, Supervisor,
             tokens::{TokenLimits, Tokens},
@@ -169,6 +169,7 @@ struct Assembly {
     pipeline: Option<Pipeline>,
     hands: Option<Arc<LoggedExecutor>>,
     attempts: Option<Arc<AttemptMemory>>,
+    health: Arc<HealthWatch>,
     calls: CallLog,
 }
 
@@ -191,7 +192,9 @@ impl Assembly {
         };
         let name = services.first().map_or("steadyhand", |s| s.as_str());
         let calls = CallLog::new(name, Sink::stdout(), Arc::clone(&base.clock));
-        Ok(Self { pipeline, hands, attempts, calls })
+        let watched = [Wire::Executor, Wire::Supervisor];
+        let health = HealthWatch::new(&watched, base.config.port_base, Arc::clone(&base.clock));
+        Ok(Self { pipeline, hands, attempts, health: Arc::new(health), calls })
     }
 
     async fn router(&self, base: &Base, service: Wire) -> Result<Router, Fault> {
@@ -199,7 +202,8 @@ impl Assembly {
             Wire::Gateway => {
                 let pipeline = self.pipeline.clone().expect("made for this service");
                 let guard = base.guard(service, gateway::ROUTES);
-                Ok(gateway::router(Arc::new(Gateway { guard, pipeline, calls: self.calls.clone() })))
+                let (health, calls) = (Arc::clone(&self.health), self.calls.clone());
+                Ok(gateway::router(Arc::new(Gateway { guard, pipeline, health, calls })))
             }
             Wire::Executor => Ok(executor::router(Arc::new(ExecutorService {
                 guard: base.guard(service, executor::ROUTES),
@@ -243,6 +247,10 @@ impl Assembly {
                     tracing::warn!(%error, "no log files in {}", logs.display())
                 }
             }
+        }
+        if self.pipeline.is_some() {
+            let health = Arc::clone(&self.health);
+            tasks.push(tokio::spawn(async move { health.run().await }));
         }
         let (store, clock, retention) =
             (Arc::clone(&base.store), Arc::clone(&base.clock), base.config.retention);

@@ -2,6 +2,7 @@
 
 mod actions;
 mod audit;
+pub mod health;
 
 use std::sync::Arc;
 
@@ -56,6 +57,7 @@ pub const ROUTES: &[Route] = &[
         "Puts back what a reversible action changed; `dry_run=true` only tells what it would do.",
     ),
     route::get("/v1/capabilities", READ, "What can be done; `all=true` adds schemas and availability."),
+    route::get("/v1/health/summary", READ, "Health of the other services."),
     route::get("/v1/audit-trails", READ, "Audit trails, newest action first."),
     route::get("/v1/audit-trails/{action_id}", READ, "One action's audit trail."),
 ];
@@ -66,6 +68,8 @@ pub struct Gateway {
     pub guard: Arc<Guard>,
     /// The action pipeline.
     pub pipeline: Pipeline,
+    /// Watches the other services.
+    pub health: Arc<health::HealthWatch>,
     /// One line per call on standard output.
     pub calls: CallLog,
 }
@@ -87,6 +91,7 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v1/actions/{action_id}/cancel", post(actions::cancel))
         .route("/v1/actions/{action_id}/undo", post(actions::undo))
         .route("/v1/capabilities", get(capabilities))
+        .route("/v1/health/summary", get(health::summary))
         .route("/v1/audit-trails", get(audit::list))
         .route("/v1/audit-trails/{action_id}", get(audit::show))
         .with_state(gateway);

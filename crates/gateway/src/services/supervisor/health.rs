@@ -1,6 +1,6 @@
 //! The supervisor's look at the other services: measured, never assumed (D-38).
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     Json,
@@ -13,10 +13,7 @@ use steadyhand_core::time::millis;
 use tokio::time::Instant;
 
 use super::Supervisor;
-use crate::{client, http::problem::Service, wire::time};
-
-/// A service that doesn't answer within this time isn't healthy (contract 1.11).
-const PROBE_PATIENCE: Duration = Duration::from_secs(3);
+use crate::{http::problem::Service, services::gateway, wire::time};
 
 /// `GET /health/all`
 pub(super) async fn all(State(supervisor): State<Arc<Supervisor>>) -> Response {
@@ -48,15 +45,7 @@ async fn looks(supervisor: &Supervisor) -> Map<String, Value> {
 
 async fn look(supervisor: &Supervisor, service: Service, port: u16) -> (String, Value) {
     let began = Instant::now();
-    let url = format!("http://127.0.0.1:{port}/healthz");
-    let answer = tokio::time::timeout(PROBE_PATIENCE, client::get(&url, None)).await;
-    let healthy = match answer {
-        Ok(Ok((status, body))) => {
-            let body: Option<Value> = serde_json::from_slice(&body).ok();
-            status.is_success() && body.is_some_and(|b| b["ok"] == true)
-        }
-        Ok(Err(_)) | Err(_) => false,
-    };
+    let healthy = gateway::health::look(port).await.is_ok();
     let look = json!({
         "status": if healthy { "healthy" } else { "failed" },
         "latency_ms": millis(began.elapsed()),

@@ -47,6 +47,28 @@ pub mod codes {
     pub const PAYLOAD_EXPIRED: &str = "PAYLOAD_EXPIRED";
     /// The caller may not do this to somebody else's action.
     pub const FORBIDDEN: &str = "FORBIDDEN";
+
+    /// All of them, for the documentation to be held against.
+    pub const ALL: [&str; 18] = [
+        POLICY_DENIED,
+        VALIDATION_FAILED,
+        VERIFY_FAILED,
+        TIMEOUT,
+        OUTCOME_UNKNOWN,
+        EXECUTION_FAILED,
+        CIRCUIT_OPEN,
+        CANCELLED,
+        APPROVAL_STALE,
+        APPROVAL_EXPIRED,
+        APPROVAL_LIMIT,
+        IDEMPOTENCY_CONFLICT,
+        INVALID_STATE,
+        NOT_FOUND,
+        NOT_REVERSIBLE,
+        UNDO_CONFLICT,
+        PAYLOAD_EXPIRED,
+        FORBIDDEN,
+    ];
 }
 
 /// The answer to plan, approve, deny, cancel and undo.

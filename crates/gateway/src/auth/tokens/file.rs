@@ -135,7 +135,8 @@ pub(super) fn write(
         .tempfile_in(folder)
         .map_err(io)?;
     let modified = file.as_file().metadata().and_then(|m| m.modified()).map_err(io)?;
-    let created_at = jiff::Timestamp::try_from(modified).unwrap_or_default().to_string();
+    let created_at = jiff::Timestamp::try_from(modified).unwrap_or_default();
+    let created_at = jiff::Timestamp::from_second(created_at.as_second()).unwrap_or_default().to_string();
     let words: Vec<String> = scopes.iter().map(|s| format!("\"{}\"", word(*s))).collect();
     let body = format!(
         "# A key to this machine: whoever reads it may act as `{name}`.\n\

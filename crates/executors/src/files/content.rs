@@ -1,0 +1,94 @@
+//! Reads a file's content, bounded, whatever its size claims to be.
+
+use std::{fs::File, io::Read as _};
+
+use steadyhand_core::{approval::Operand, digest::Digest};
+
+use super::{
+    CONTENT_BYTES_MAX,
+    place::{Found, Identity, Place},
+    refusal::Refusal,
+    stop::Stop,
+};
+
+/// How much is read or written between two looks at the stop flag.
+pub(super) const CHUNK_BYTES: usize = 256 * 1024;
+
+/// The whole content of `found`.
+pub(super) fn read(found: &Found, stop: &Stop) -> Result<Vec<u8>, Refusal> {
+    let size = found.metadata.len();
+    if size > CONTENT_BYTES_MAX {
+        return Err(Refusal::TooLarge { bytes: size });
+    }
+    read_open(&found.open()?, size, stop)
+}
+
+/// The whole content of `file`, which had `size` bytes a moment ago and may be growing.
+pub(super) fn read_open(mut file: &File, size: u64, stop: &Stop) -> Result<Vec<u8>, Refusal> {
+    // One byte more than expected, so that the end is seen without a second buffer.
+    let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or(0).min(CHUNK_BYTES * 40) + 1);
+    loop {
+        stop.check()?;
+        let before = content.len();
+        let room = CONTENT_BYTES_MAX + 1 - before as u64;
+        let mut chunk = file.take(room.min(CHUNK_BYTES as u64));
+        chunk.read_to_end(&mut content).map_err(Refusal::io("reading the file"))?;
+        file = chunk.into_inner();
+        if content.len() as u64 > CONTENT_BYTES_MAX {
+            let bytes = file.metadata().map_or(0, |m| m.len()).max(content.len() as u64);
+            return Err(Refusal::TooLarge { bytes });
+        }
+        if content.len() - before < CHUNK_BYTES {
+            return Ok(content);
+        }
+    }
+}
+
+/// A place as an approval is bound to it, with its content where that is small enough to be kept.
+#[derive(Debug)]
+pub(super) struct Sealed {
+    pub(super) operand: Operand,
+    pub(super) content: Option<Vec<u8>>,
+}
+
+/// Looks at `place`. Files over [`CONTENT_BYTES_MAX`] are known by identity and size alone.
+pub(super) fn seal(place: &Place, stop: &Stop) -> Result<Sealed, Refusal> {
+    let (identity, content, size) = match place {
+        Place::Vacant(vacant) => (vacant.folder_identity, None, 0),
+        Place::There(found) => {
+            let content = match read(found, stop) {
+                Err(Refusal::TooLarge { .. }) => None,
+                content => Some(content?),
+            };
+            let size = content.as_ref().map_or(found.metadata.len(), |c| c.len() as u64);
+            (Identity::of(&found.metadata), content, size)
+        }
+    };
+    let operand = Operand {
+        param: "path".to_owned(),
+        path: place.path().to_string_lossy().into_owned(),
+        identity: identity.text(),
+        digest: content.as_deref().map(Digest::of),
+        size,
+    };
+    Ok(Sealed { operand, content })
+}
+
+/// What was sealed of the file: that there was none, its content, or no more than its size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Before<'a> {
+    Nothing,
+    Content(&'a Digest),
+    Large,
+}
+
+impl<'a> Before<'a> {
+    pub(super) fn of(operand: &'a Operand) -> Self {
+        match &operand.digest {
+            Some(digest) => Self::Content(digest),
+            // An empty file has a digest.
+            None if operand.size == 0 => Self::Nothing,
+            None => Self::Large,
+        }
+    }
+}

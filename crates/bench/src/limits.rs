@@ -23,7 +23,7 @@ impl BareAxum {
     pub(crate) async fn start() -> anyhow::Result<Self> {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = listener.local_addr()?.port();
-        let echo = |Json(body): Json<Value>| async move { Json(json!({"ok": true, "echo": body})) };
+        let echo = |Json(body): Json<Value>| async move { Json(json!({"ok": true, "request": body})) };
         let router = Router::new().route("/echo", post(echo));
         tokio::spawn(async move { axum::serve(listener, router).await });
         Ok(Self { port })

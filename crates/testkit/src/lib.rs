@@ -3,4 +3,7 @@
 //! Never here: anything that the product links.
 
 pub mod chance;
+pub mod faults;
+pub mod histories;
+pub mod store_conformance;
 pub mod time;

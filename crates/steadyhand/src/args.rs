@@ -59,16 +59,9 @@ pub(crate) struct Common {
     /// The gateway [env: STEADYHAND_URL] [default: the one that runs on this data folder]
     #[arg(long, global = true, value_name = "URL", help_heading = "Everywhere")]
     pub(crate) url: Option<String>,
-    /// Speak with the token of this name
-    #[arg(
-        long = "as",
-        global = true,
-        value_name = "NAME",
-        default_value = "operator",
-        hide_default_value = false,
-        help_heading = "Everywhere"
-    )]
-    pub(crate) speak_as: String,
+    /// Speak with the token of this name [default: operator]
+    #[arg(long = "as", global = true, value_name = "NAME", help_heading = "Everywhere")]
+    pub(crate) speak_as: Option<String>,
     /// Speak with this token [env: STEADYHAND_TOKEN, which other users can't see]
     #[arg(
         long,

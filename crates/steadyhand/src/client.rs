@@ -109,7 +109,15 @@ impl Client {
     /// # Errors
     /// As [`Self::send`], and what the gateway refuses.
     pub(crate) async fn ask(&self, call: Call<'_>) -> Result<Value, Fault> {
-        self.send(call).await?.success(self.no_token.as_deref())
+        self.taken(self.send(call).await?)
+    }
+
+    /// The body of a success.
+    ///
+    /// # Errors
+    /// What the gateway refuses.
+    pub(crate) fn taken(&self, answer: Answer) -> Result<Value, Fault> {
+        answer.success(self.no_token.as_deref())
     }
 
     async fn exchange(&self, call: Call<'_>) -> Result<Answer, Fault> {

@@ -6,7 +6,7 @@
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
 use comfy_table::{ContentArrangement, Table, presets};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{exit::Exit, fault::Fault};
 
@@ -71,6 +71,15 @@ impl Out {
 
     /// Prints why the command stops.
     pub(crate) fn fault(self, fault: &Fault) {
+        if self.json {
+            let Fault { exit, message, advice } = fault;
+            let error = json!({"message": message, "advice": advice, "exit_code": exit.code()});
+            return self.value(&json!({"ok": false, "error": error}));
+        }
+        if fault.exit == Exit::Interrupted && io::stderr().is_terminal() {
+            // The terminal has just shown `^C`.
+            self.note("");
+        }
         self.note(format!("steadyhand: {}", crate::escape::text(&fault.message)));
         if let Some(advice) = &fault.advice {
             self.note(format!("  {}", crate::escape::text(advice)));
@@ -89,6 +98,9 @@ impl Out {
         }
         for row in rows {
             table.add_row(row.iter().map(|cell| crate::escape::line(cell).into_owned()));
+        }
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
         }
         for line in table.to_string().lines() {
             self.line(line.trim_end());

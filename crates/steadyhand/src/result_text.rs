@@ -112,7 +112,8 @@ fn why(out: Out, body: &Value, exit: Exit) {
         }
         (None, None) => format!("the action is {}", cell(&body["state"])),
     };
-    if exit != Exit::WaitsForApproval {
+    let is_said = out.terminal && code.is_none() && message.is_none() && body["state"] != "succeeded";
+    if exit != Exit::WaitsForApproval && !is_said {
         out.note(format!("steadyhand: {}", escape::text(&shown)));
     }
     let id = body["action_id"].as_str().filter(|id| !id.is_empty()).unwrap_or("ID");

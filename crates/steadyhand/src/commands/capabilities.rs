@@ -89,7 +89,9 @@ fn details(out: Out, capability: &Value) {
         .iter()
         .map(|(name, schema)| {
             let needed = if required.iter().any(|r| r == name.as_str()) { "yes" } else { "no" };
-            vec![name.clone(), kind(schema), needed.to_owned(), cell(&schema["description"])]
+            // Documentation is wrapped where it is written; here the table wraps it.
+            let what = cell(&schema["description"]).split_whitespace().collect::<Vec<_>>().join(" ");
+            vec![name.clone(), kind(schema), needed.to_owned(), what]
         })
         .collect();
     out.table(&["parameter", "type", "needed", "what"], &rows);

@@ -6,7 +6,7 @@ use steadyhand_policy::{Policy, Query, Rule};
 use super::Session;
 use crate::{
     args::{ExplainArgs, PolicyCommand},
-    config,
+    config, escape,
     exit::Exit,
     fault::Fault,
     out::Tone,
@@ -30,6 +30,13 @@ pub(crate) fn run(session: &Session, command: &PolicyCommand) -> Result<Exit, Fa
 
 fn check(session: &Session, policy: &Policy) -> Result<Exit, Fault> {
     let out = session.out;
+    let misfits = policy.misfits(&steadyhand_executors::capabilities::registry());
+    if !misfits.is_empty() {
+        let listed: Vec<String> = misfits.iter().map(ToString::to_string).collect();
+        return Err(
+            Fault::new(Exit::Configuration, listed.join("\n  ")).advise("these rules can never match")
+        );
+    }
     if out.json {
         out.value(&json!({"ok": true, "rules": policy.rule_count(), "version": policy.version()}));
         return Ok(Exit::Done);
@@ -56,11 +63,19 @@ fn row(rule: &Rule) -> Vec<String> {
 
 fn explain(session: &Session, policy: &Policy, args: &ExplainArgs) -> Result<Exit, Fault> {
     let pairs = params::pairs(&args.params)?;
-    let params = params::assemble(None, pairs, None, &mut SystemReader)?;
+    let registry = steadyhand_executors::capabilities::registry();
+    let schema = registry.get(&args.intent).map(|capability| &capability.params_schema);
+    let params = params::assemble(None, pairs, schema, &mut SystemReader)?;
     let query = Query { intent: &args.intent, params: &params, caller: &args.caller };
     let ruling = policy.decide(&query);
     let steps = policy.explain(&query);
     let out = session.out;
+    if schema.is_none() {
+        out.note(format!(
+            "there is no capability `{}`; rules are shown all the same",
+            escape::line(&args.intent)
+        ));
+    }
     if out.json {
         let steps: Vec<Value> = steps
             .iter()
@@ -79,7 +94,7 @@ fn explain(session: &Session, policy: &Policy, args: &ExplainArgs) -> Result<Exi
         ruling.rule
     ));
     if !ruling.description.is_empty() {
-        out.line(format!("  {}", crate::escape::line(&ruling.description)));
+        out.line(format!("  {}", escape::line(&ruling.description)));
     }
     out.line("");
     let rows: Vec<Vec<String>> = steps

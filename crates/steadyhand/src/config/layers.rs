@@ -176,7 +176,9 @@ fn read_table(
                 DeValue::Table(inner) => {
                     read_table(file, &format!("{path}."), inner, around, settings, problems);
                 }
-                other => problems.push(format!("{at}: `{path}` is a table, not a {}", other.type_str())),
+                other => {
+                    problems.push(format!("{at}: `{path}` is a table, not {}", value::a(other.type_str())))
+                }
             }
         } else {
             problems.push(format!("{at}: unknown key `{path}`{}", hint(prefix, name.get_ref())));

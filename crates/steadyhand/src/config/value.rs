@@ -47,7 +47,7 @@ impl Value {
 
 /// Takes a value from the file. The error says what would fit.
 pub(crate) fn from_toml(key: &Key, value: &DeValue<'_>, around: &Surroundings) -> Result<Value, String> {
-    let wrong = |wanted: &str| format!("`{}` must be {wanted}, not a {}", key.name, value.type_str());
+    let wrong = |wanted: &str| format!("`{}` must be {wanted}, not {}", key.name, a(value.type_str()));
     match (key.kind, value) {
         (Kind::Integer { .. }, DeValue::Integer(number)) => {
             let digits = number.as_str().trim_start_matches('+');
@@ -124,6 +124,12 @@ fn word(key: &Key, text: &str, words: &'static [&'static str]) -> Result<Value, 
     let meant =
         nearest(text, words.iter().copied()).map(|w| format!("; did you mean {w:?}?")).unwrap_or_default();
     Err(format!("`{}` must be {}, not {text:?}{meant}", key.name, words.join(" or ")))
+}
+
+/// The name of a type with its article.
+pub(crate) fn a(name: &str) -> String {
+    let article = if name.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {name}")
 }
 
 /// `:N` or `:N.S`.

@@ -25,8 +25,8 @@ const DISK_BYTES_LOW: u64 = 1 << 30;
 /// No clock is right that says it is earlier: 2026-01-01T00:00:00Z.
 const EARLIEST: Timestamp = Timestamp(1_767_225_600_000_000);
 
-/// The ports' offsets from the base (the gateway, then the other services).
-const OFFSETS: [u16; 6] = [0, 10, 20, 30, 40, 50];
+/// Offsets from the base of the ports that this build listens on: gateway, executor, supervisor.
+const OFFSETS: [u16; 3] = [0, 40, 50];
 
 pub(super) fn policy(config: &Config) -> Finding {
     match config.policy() {
@@ -110,7 +110,7 @@ pub(super) fn tokens(config: &Config) -> Finding {
 }
 
 pub(super) fn ports(config: &Config) -> Finding {
-    let (first, last) = (config.port_base, config.port_base + OFFSETS[5]);
+    let ports = OFFSETS.map(|offset| config.port_base + offset);
     match Stack::read(&config.places.stack_file()) {
         Ok(Some(stack)) if stack.runs() => {
             return Finding::ok(
@@ -121,12 +121,15 @@ pub(super) fn ports(config: &Config) -> Finding {
         Ok(_) => {}
         Err(fault) => return Finding::of("ports", fault),
     }
-    let taken = OFFSETS.iter().map(|offset| config.port_base + offset).find_map(|port| {
+    let taken = ports.into_iter().find_map(|port| {
         let error = TcpListener::bind(SocketAddr::new(config.bind, port)).err()?;
         Some((port, error))
     });
     match taken {
-        None => Finding::ok("ports", format!("{first} to {last} on {} are free", config.bind)),
+        None => {
+            let listed = ports.map(|port| port.to_string()).join(", ");
+            Finding::ok("ports", format!("{listed} on {} are free", config.bind))
+        }
         Some((port, error)) => {
             let advice =
                 format!("`ss -ltnp 'sport = :{port}'` shows who has it; or choose others: --port-base 7100");
@@ -136,19 +139,14 @@ pub(super) fn ports(config: &Config) -> Finding {
 }
 
 pub(super) fn sandbox() -> Finding {
-    let modules = fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
-    let filters = fs::read_to_string("/proc/sys/kernel/seccomp/actions_avail").unwrap_or_default();
-    match (modules.split(',').any(|m| m.trim() == "landlock"), filters.contains("errno")) {
-        (true, true) => Finding::ok("sandbox", "the kernel offers Landlock and seccomp"),
-        (false, true) => Finding::warn(
-            "sandbox",
-            "the kernel doesn't list Landlock",
-            "use a kernel from 5.13 on with `lsm=…,landlock`; without it, shell.run is refused",
-        ),
-        (_, false) => {
-            Finding::warn("sandbox", "the kernel offers no seccomp filter", "shell.run is refused without it")
-        }
+    let level = steadyhand_executors::sandbox::level();
+    if steadyhand_executors::sandbox::is_full() {
+        return Finding::ok("sandbox", level);
     }
+    let fact = format!("the kernel gives `{level}` only, so shell.run is refused");
+    let advice = "use a kernel from 5.13 on with Landlock and seccomp; or let commands run without, in \
+                  policy.toml: [shell] bare = true";
+    Finding::warn("sandbox", fact, advice)
 }
 
 pub(super) fn display(config: &Config, around: &Surroundings) -> Finding {

@@ -57,10 +57,12 @@ pub(crate) async fn execute(
     let deadline = Duration::from_millis(draft.record.deadline_ms);
     let run = Run { inner, capability, cancel, started: Instant::now(), deadline };
     let mut number = first;
+    // After a recovery an earlier attempt may have done something.
+    let mut touched = first > 1;
     loop {
         let mut attempt = new_attempt(inner, draft);
         let called = Instant::now();
-        let failure = match run.attempt(draft, &mut attempt, number, prepared.take()).await? {
+        let failure = match run.attempt(draft, &mut attempt, number, prepared.take(), touched).await? {
             Ok(executed) => {
                 let duration_ms = millis(called.elapsed());
                 let attempt_id = attempt.attempt_id.clone();
@@ -68,8 +70,9 @@ pub(crate) async fn execute(
                 draft.reached(inner, Step::Executed);
                 return run.executed(draft, &attempt, number, executed).await;
             }
-            Err(failure) => failure,
+            Err(failure) => unasked_race(draft, failure),
         };
+        touched |= failure.effect != Effect::None;
         let safe = run.repeat_is_safe(draft, &attempt, failure.effect).await;
         let wait = run.wait_before_next(draft, &failure, number, safe);
         draft.push(
@@ -122,6 +125,7 @@ impl Run<'_> {
         attempt: &mut Attempt,
         number: u32,
         prepared: Option<Prepared>,
+        touched: bool,
     ) -> Result<Result<Executed, Failure>, StoreError> {
         if !self.capability.implemented {
             return Ok(Err(Failure::not_implemented("Tool not yet implemented")));
@@ -138,7 +142,7 @@ impl Run<'_> {
                 },
             };
             attempt.operands.clone_from(&prepared.operands);
-            self.dispatch(draft, attempt, number, prepared).await?;
+            self.dispatch(draft, attempt, number, prepared, touched).await?;
         } else {
             let operands = Vec::new();
             draft.push(self.inner, Event::Dispatched(self.dispatched(attempt, number, operands, false)));
@@ -152,18 +156,19 @@ impl Run<'_> {
         }))
     }
 
-    /// Makes `dispatched` durable. A repeat keeps the operands and the pre-image of the first dispatch:
-    /// they say how the world was before the action touched it.
+    /// Makes `dispatched` durable. Once an attempt may have `touched` the world, repeats keep the operands
+    /// and the pre-image of the dispatch before: they say how the world was.
     async fn dispatch(
         &self,
         draft: &mut Draft,
         attempt: &Attempt,
         number: u32,
         prepared: Prepared,
+        touched: bool,
     ) -> Result<(), StoreError> {
         let (operands, pre_image) = match &draft.record.dispatch {
-            Some(first) => (first.operands.clone(), first.pre_image),
-            None => {
+            Some(before) if touched => (before.operands.clone(), before.pre_image),
+            _ => {
                 let kept = prepared.pre_image.is_some();
                 if let Some(bytes) = prepared.pre_image {
                     let owner = draft.id().0.clone();
@@ -288,6 +293,16 @@ impl Run<'_> {
             Decision::GiveUp(_) => None,
         }
     }
+}
+
+/// Nobody was shown anything, so nothing is stale: somebody else is writing to the same place, and a
+/// look a moment later finds it settled.
+fn unasked_race(draft: &Draft, failure: Failure) -> Failure {
+    let stale = failure.code.as_deref() == Some(codes::APPROVAL_STALE);
+    if stale && draft.record.seal.is_none() && failure.effect == Effect::None {
+        return Failure::full(format!("{}; somebody else is changing it", failure.message));
+    }
+    failure
 }
 
 /// State and code of an action whose last attempt failed (contract 1.9.3).

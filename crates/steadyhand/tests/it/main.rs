@@ -1,0 +1,8 @@
+//! The program as its users meet it: the real binary, over HTTP, the command line and signals.
+//! Never here: calls into its crates; what can't be seen from outside isn't tested here.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where its surroundings fail it")]
+
+mod support;
+
+mod health;

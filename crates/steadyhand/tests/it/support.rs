@@ -1,0 +1,10 @@
+//! What every test of the running program needs: a stack, a client, a way to wait.
+
+pub(crate) mod http;
+pub(crate) mod ports;
+pub(crate) mod stack;
+pub(crate) mod wait;
+
+pub(crate) use http::{Answer, Call, Client, Token};
+pub(crate) use stack::{Builder, Ended, Service, Stack, both_auths};
+pub(crate) use wait::{soon, until};

@@ -1,0 +1,26 @@
+//! Waiting for something that another process does: looked at often, and given up after a bound.
+
+use std::time::Duration;
+
+/// Between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// Far beyond what anything takes on a busy machine; reached only by a failure.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
+
+/// Looks until there is something, and returns it; fails the test after 30 s.
+pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let found = tokio::time::timeout(GIVE_UP_AFTER, async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    });
+    found.await.unwrap_or_else(|_| panic!("waited {GIVE_UP_AFTER:?} in vain for {what}"))
+}
+
+/// Looks until it is so; fails the test after 30 s.
+pub(crate) async fn soon(what: &str, mut is_so: impl FnMut() -> bool) {
+    until(what, async || is_so().then_some(())).await;
+}

@@ -10,8 +10,6 @@ mod protect;
 mod refusal;
 mod stop;
 mod temp;
-#[cfg(test)]
-mod tests;
 mod undo;
 mod verify;
 mod wanted;

@@ -46,6 +46,9 @@ pub use self::{
 /// How long the stage may take to clear up before it is killed too.
 const CLEAR_UP_MAX: Duration = Duration::from_secs(2);
 
+/// Bytes of reports read at once.
+const CHUNK_BYTES: usize = 1024;
+
 /// A program that ran to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ran {
@@ -181,9 +184,16 @@ impl Running {
         }
     }
 
+    /// Closes the link, which ends the program, after hearing what the stage has said by now.
+    fn hang_up(&mut self) {
+        if let Some(link) = self.link.take() {
+            self.dialogue.catch_up(&link);
+        }
+    }
+
     /// Ends whatever still runs and waits until that is so, taking the output that is still there.
     async fn end(&mut self, output: &mut Output, pipes: &mut Pipes) {
-        self.link = None;
+        self.hang_up();
         let Some(stage) = &mut self.stage else { return };
         let group = self.dialogue.group();
         let (_, drained) = tokio::join!(reap(stage, group), timeout(CLEAR_UP_MAX, output.drain(pipes)));
@@ -217,7 +227,7 @@ fn kill_group(group: Option<Pid>) {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.link = None;
+        self.hang_up();
         if let (Some(mut stage), Ok(runtime)) = (self.stage.take(), tokio::runtime::Handle::try_current()) {
             let group = self.dialogue.group();
             runtime.spawn(async move { reap(&mut stage, group).await });
@@ -270,22 +280,34 @@ impl Dialogue {
         if link.write_all(&spec.frame()).await.is_err() {
             return;
         }
-        let mut chunk = [0; 1024];
+        let mut chunk = [0; CHUNK_BYTES];
         while let Ok(read @ 1..) = link.read(&mut chunk).await {
-            self.buffer.extend_from_slice(&chunk[..read]);
-            while let Some(Ok(report)) = Report::take(&mut self.buffer) {
-                match report {
-                    Report::Confined { .. } => {}
-                    Report::Forked { pid } => self.forked = Some(pid),
-                    Report::Started { pid, level } => self.started = Some((pid, level)),
-                    last => {
-                        self.last = Some(last);
-                        return;
-                    }
-                }
+            self.hear(&chunk[..read]);
+            if self.last.is_some() || self.buffer.len() > REPORT_BYTES_MAX {
+                return;
             }
+        }
+    }
+
+    /// Hears what has arrived, without waiting for more.
+    fn catch_up(&mut self, link: &UnixStream) {
+        let mut chunk = [0; CHUNK_BYTES];
+        while let Ok(read @ 1..) = link.try_read(&mut chunk) {
+            self.hear(&chunk[..read]);
             if self.buffer.len() > REPORT_BYTES_MAX {
                 return;
+            }
+        }
+    }
+
+    fn hear(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+        while let Some(Ok(report)) = Report::take(&mut self.buffer) {
+            match report {
+                Report::Confined { .. } => {}
+                Report::Forked { pid } => self.forked = Some(pid),
+                Report::Started { pid, level } => self.started = Some((pid, level)),
+                last @ (Report::Refused { .. } | Report::Ended { .. }) => self.last = Some(last),
             }
         }
     }

@@ -97,6 +97,16 @@ async fn what_is_protected_under_a_root_stays_unreadable() {
 }
 
 #[tokio::test]
+async fn a_program_under_a_root_cannot_be_executed() {
+    let at = fixture();
+    fs::copy("/usr/bin/true", at.path("root/tool")).unwrap();
+    fs::set_permissions(at.path("root/tool"), fs::Permissions::from_mode(0o755)).unwrap();
+    let (code, _, stderr) = at.sh("./tool").await;
+    assert!(code == 126 && stderr.contains("denied"), "{stderr}");
+    assert_eq!(at.sh("/usr/bin/true").await.0, 0);
+}
+
+#[tokio::test]
 async fn no_socket_can_be_made() {
     let at = fixture();
     let script = r#"

@@ -148,13 +148,11 @@ fn stage() -> (std::os::unix::net::UnixStream, tokio::process::Child) {
     (ours, child)
 }
 
-#[tokio::test]
-async fn the_death_of_the_service_ends_it() {
-    let at = fixture();
-    let mark = mark(6);
+/// Has the stage run a perl script.
+fn tell(link: &mut std::os::unix::net::UnixStream, at: &Fixture, script: String) {
     let spec = Spec {
         program: "/usr/bin/perl".into(),
-        argv: vec!["perl".into(), "-e".into(), format!("fork; fork; exec 'sleep', '{mark}'")],
+        argv: vec!["perl".into(), "-e".into(), script],
         roots: vec![at.path("root")],
         protected: vec![],
         user: None,
@@ -162,15 +160,31 @@ async fn the_death_of_the_service_ends_it() {
         allow_bare: false,
         time_zone: None,
     };
-    let (mut link, mut child) = stage();
     let body = serde_json::to_vec(&spec).unwrap();
     link.write_all(&u32::try_from(body.len()).unwrap().to_le_bytes()).unwrap();
     link.write_all(&body).unwrap();
+}
+
+#[tokio::test]
+async fn the_death_of_the_service_ends_it() {
+    let (at, mark) = (fixture(), mark(6));
+    let (mut link, mut child) = stage();
+    tell(&mut link, &at, format!("fork; fork; exec 'sleep', '{mark}'"));
     eventually("it runs", || marked(&format!("sleep {mark}")).len() >= 4).await;
     // What the kernel does with a service that is killed: its end of the link closes.
     drop(link);
     assert!(child.wait().await.unwrap().success());
     assert!(marked(&mark).is_empty());
+}
+
+#[tokio::test]
+async fn the_death_of_the_stage_ends_the_program_without_the_services_help() {
+    let (at, mark) = (fixture(), mark(7));
+    let (mut link, mut child) = stage();
+    tell(&mut link, &at, format!("exec 'sleep', '{mark}'"));
+    eventually("it runs", || marked(&format!("sleep {mark}")).len() == 1).await;
+    child.kill().await.unwrap();
+    eventually("it is gone", || marked(&mark).is_empty()).await;
 }
 
 #[tokio::test]

@@ -12,3 +12,5 @@ mod endings;
 mod fixture;
 #[path = "shell/results.rs"]
 mod results;
+#[path = "shell/weaker.rs"]
+mod weaker;

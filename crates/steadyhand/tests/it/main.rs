@@ -5,4 +5,6 @@
 
 mod support;
 
+mod errors;
 mod health;
+mod scopes;

@@ -65,6 +65,9 @@ pub(super) async fn run<T: Send + 'static>(
     cancel: &CancellationToken,
     work: impl FnOnce(&Stop) -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Failure> {
+    if cancel.is_cancelled() {
+        return Err(Failure::cancelled(format!("{what} was stopped"), Effect::None));
+    }
     let stop = Arc::new(Stop::default());
     let guard = StopOnDrop(Arc::clone(&stop));
     let mut task = tokio::task::spawn_blocking(move || work(&stop));

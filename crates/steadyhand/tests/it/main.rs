@@ -5,6 +5,9 @@
 
 mod support;
 
+mod actions;
 mod errors;
 mod health;
+mod keys;
 mod scopes;
+mod validation;

@@ -24,3 +24,12 @@ pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T
 pub(crate) async fn soon(what: &str, mut is_so: impl FnMut() -> bool) {
     until(what, async || is_so().then_some(())).await;
 }
+
+/// Whether a process with exactly this command line runs on this machine.
+pub(crate) fn is_running(command: &str) -> bool {
+    let words = format!("{}\0", command.replace(' ', "\0"));
+    let Ok(processes) = std::fs::read_dir("/proc") else { return false };
+    processes.flatten().any(|process| {
+        std::fs::read(process.path().join("cmdline")).is_ok_and(|line| line == words.as_bytes())
+    })
+}

@@ -201,3 +201,105 @@ impl Executor for Hands {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+    use steadyhand_core::failure::{Effect, FailureClass, Status};
+    use steadyhand_testkit::chance::Seeded;
+
+    use super::*;
+    use crate::capabilities::registry;
+
+    fn config(root: &std::path::Path) -> Config {
+        Config {
+            roots: vec![root.to_owned()],
+            protected: Vec::new(),
+            stage: "/nowhere/stage".into(),
+            entropy: Arc::new(Seeded::new(1)),
+        }
+    }
+
+    fn attempt(intent: &str) -> Attempt {
+        Attempt {
+            attempt_id: "att_1".into(),
+            action_id: "act_1".into(),
+            intent: intent.to_owned(),
+            params: json!({"path": "a", "content": "", "command": "pwd"}),
+            timeout: Duration::from_secs(5),
+            operands: Vec::new(),
+            allow_bare: false,
+            extra_programs: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_described_as_implemented_is_and_the_rest_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let hands = Hands::new(config(folder.path())).unwrap();
+        let mut intents: Vec<_> = registry().iter().map(|c| (c.intent, c.implemented)).collect();
+        intents.push(("no.such", false));
+        for (intent, implemented) in intents {
+            let looked = hands.prepare(&attempt(intent)).await;
+            let executed = hands.execute(&attempt(intent), &CancellationToken::new()).await;
+            let statuses = [looked.err().map(|f| f.status), executed.as_ref().err().map(|f| f.status)];
+            let missing = [Some(Status::NotImplemented); 2];
+            assert_eq!(statuses == missing, !implemented, "{intent}");
+            if !implemented {
+                let failure = executed.unwrap_err();
+                assert_eq!(failure.message, "Tool not yet implemented");
+                let nothing = Executed { result: json!({}), side_effects: Vec::new() };
+                let verification = hands.verify(&attempt(intent), &nothing).await;
+                assert_eq!(verification.verdict, Verdict::Unverifiable);
+                assert_eq!(hands.probe(&attempt(intent)).await, Probe::Undecidable);
+            }
+            let availability = hands.availability(intent);
+            assert_eq!(availability.available, availability.reason.is_none(), "{intent}");
+            assert!(implemented || !availability.available, "{intent}");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_more_than_the_bound_is_told_to_come_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let hands = Hands::new(config(folder.path())).unwrap();
+        let mut places: Vec<_> = (0..CONCURRENT_MAX).map(|_| hands.enter().unwrap()).collect();
+        for failure in [
+            hands.execute(&attempt("file.write"), &CancellationToken::new()).await.unwrap_err(),
+            hands.prepare(&attempt("file.write")).await.unwrap_err(),
+        ] {
+            assert_eq!((failure.status, failure.effect), (Status::Full, Effect::None));
+            assert_eq!(failure.class, FailureClass::Backpressure);
+            assert_eq!(failure.message, "the executor is full: 64 actions at once");
+        }
+        assert!(!folder.path().join("a").exists());
+        places.pop();
+        hands.execute(&attempt("file.write"), &CancellationToken::new()).await.unwrap();
+    }
+
+    #[test]
+    fn there_are_no_hands_without_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let with = |roots| Hands::new(Config { roots, ..config(folder.path()) }).unwrap_err().to_string();
+        assert_eq!(with(Vec::new()), "no sandbox folder is configured");
+        let gone = folder.path().join("gone");
+        let message = format!("sandbox folder `{}` can't be opened", gone.display());
+        assert_eq!(with(vec![folder.path().to_owned(), gone]), message);
+    }
+
+    #[test]
+    fn a_folder_that_was_swapped_is_reported() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("root");
+        std::fs::create_dir(&root).unwrap();
+        let hands = Hands::new(config(&root)).unwrap();
+        assert!(hands.availability("file.read").available);
+        assert_eq!(hands.availability("file.write").sandbox, "beneath-root");
+        std::fs::rename(&root, folder.path().join("other")).unwrap();
+        std::fs::create_dir(&root).unwrap();
+        let availability = hands.availability("file.read");
+        assert!(!availability.available && availability.reason.unwrap().contains("was moved or removed"));
+    }
+}

@@ -92,3 +92,56 @@ impl<'a> Before<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_size_that_lies_is_not_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let most = usize::try_from(CONTENT_BYTES_MAX).unwrap();
+        for (bytes, claimed, fits) in [
+            (0, 0, true),
+            (0, 1 << 40, true),
+            (1, 0, true),
+            (CHUNK_BYTES - 1, 0, true),
+            (CHUNK_BYTES, 0, true),
+            (CHUNK_BYTES + 1, 5, true),
+            (most, 0, true),
+            (most + 1, 0, false),
+            (most + 1, 1, false),
+        ] {
+            fs::write(&path, vec![b'x'; bytes]).unwrap();
+            let read = read_open(&File::open(&path).unwrap(), claimed, &Stop::default());
+            match read {
+                Ok(content) => assert!(fits && content.len() == bytes, "{bytes} as {claimed}"),
+                Err(Refusal::TooLarge { bytes: said }) => assert!(!fits && said == bytes as u64),
+                Err(other) => panic!("{bytes} as {claimed}: {other}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_size_is_read_to_its_end() {
+        let status = read_open(&File::open("/proc/self/status").unwrap(), 0, &Stop::default()).unwrap();
+        assert!(status.starts_with(b"Name:"));
+    }
+
+    #[test]
+    fn a_file_without_an_end_is_read_up_to_the_bound() {
+        let endless = read_open(&File::open("/dev/zero").unwrap(), 0, &Stop::default());
+        assert!(matches!(endless, Err(Refusal::TooLarge { bytes }) if bytes == CONTENT_BYTES_MAX + 1));
+    }
+
+    #[test]
+    fn a_stopped_read_ends() {
+        let stop = Stop::default();
+        stop.stop();
+        let ended = read_open(&File::open("/dev/zero").unwrap(), 0, &stop);
+        assert!(matches!(ended, Err(Refusal::Stopped)));
+    }
+}

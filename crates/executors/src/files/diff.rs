@@ -32,3 +32,33 @@ pub(super) fn unified(old: (&str, &[u8]), new: (&str, &[u8])) -> Option<String> 
     let end = text[..end].rfind('\n').unwrap_or(end);
     Some(text[..end].to_owned() + CUT)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_compared_line_by_line() {
+        let diff = unified(("a", b"one\ntwo\n"), ("b", b"one\nthree\n")).unwrap();
+        assert_eq!(diff, "--- a\n+++ b\n@@ -1,2 +1,2 @@\n one\n-two\n+three\n");
+        assert_eq!(unified(("a", b"same"), ("b", b"same")).as_deref(), Some(""));
+    }
+
+    #[test]
+    fn what_is_no_text_or_too_long_is_not_compared() {
+        assert_eq!(unified(("a", &[0xff]), ("b", b"")), None);
+        assert_eq!(unified(("a", b""), ("b", &[0xff])), None);
+        assert_eq!(unified(("a", b""), ("b", &vec![b'x'; COMPARED_BYTES_MAX + 1])), None);
+    }
+
+    #[test]
+    fn a_long_diff_is_cut_at_a_line() {
+        let long = "ünï\n".repeat(40_000);
+        let diff = unified(("a", b""), ("b", long.as_bytes())).unwrap();
+        assert!(diff.len() <= DIFF_BYTES_MAX && diff.len() > DIFF_BYTES_MAX - 64);
+        assert!(diff.ends_with("+ünï\n(the diff goes on)\n"));
+        let one_line = "ü".repeat(100_000);
+        let diff = unified(("a", b""), ("b", one_line.as_bytes())).unwrap();
+        assert!(diff.len() <= DIFF_BYTES_MAX && diff.ends_with("(the diff goes on)\n"));
+    }
+}

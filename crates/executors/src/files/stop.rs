@@ -99,3 +99,104 @@ fn ending<T>(
         Err(error) => Err(Failure::failed_midway(format!("{what} broke off: {error}"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use steadyhand_core::failure::Status;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(15);
+
+    fn wait_for_stop(stop: &Stop) -> Refusal {
+        loop {
+            if let Err(refusal) = stop.check() {
+                return refusal;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn one_of_the_two_wins_once() {
+        let stop = Stop::default();
+        assert!(stop.stop() && stop.check().is_err() && stop.commit().is_err() && stop.stop());
+        let stop = Stop::default();
+        assert!(stop.commit().is_ok() && !stop.stop() && stop.check().is_ok() && stop.commit().is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_timeout_before_the_point_of_no_return_had_no_effect() {
+        let work = |stop: &Stop| Err::<(), _>(wait_for_stop(stop));
+        let failure = run("It", Duration::ZERO, &CancellationToken::new(), work).await.unwrap_err();
+        assert_eq!((failure.status, failure.effect), (Status::Timeout, Effect::None));
+        assert_eq!(failure.message, "It timed out after 0ms");
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_work_is_told_and_waited_for() {
+        let cancel = CancellationToken::new();
+        let (begun, begins) = tokio::sync::oneshot::channel();
+        let (ended, ends) = mpsc::channel();
+        let work = run("It", LONG, &cancel, move |stop| {
+            begun.send(()).unwrap();
+            let refusal = wait_for_stop(stop);
+            ended.send(()).unwrap();
+            Err::<(), _>(refusal)
+        });
+        let cancelling = async {
+            begins.await.unwrap();
+            cancel.cancel();
+        };
+        let (failure, ()) = tokio::join!(work, cancelling);
+        let failure = failure.unwrap_err();
+        assert_eq!((failure.status, failure.effect), (Status::Cancelled, Effect::None));
+        ends.try_recv().unwrap();
+    }
+
+    #[tokio::test]
+    async fn past_the_point_of_no_return_the_result_is_waited_for() {
+        let cancel = CancellationToken::new();
+        let (committed, commits) = tokio::sync::oneshot::channel();
+        let (cancelled, cancels) = mpsc::channel();
+        let work = run("It", LONG, &cancel, move |stop| {
+            stop.commit()?;
+            committed.send(()).unwrap();
+            cancels.recv().unwrap();
+            Ok(7)
+        });
+        let cancelling = async {
+            commits.await.unwrap();
+            cancel.cancel();
+            cancelled.send(()).unwrap();
+        };
+        let (result, ()) = tokio::join!(work, cancelling);
+        assert_eq!(result.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn work_whose_caller_goes_away_stops() {
+        let (begun, begins) = tokio::sync::oneshot::channel();
+        let (ended, ends) = tokio::sync::oneshot::channel();
+        let cancel = CancellationToken::new();
+        let work = run("It", LONG, &cancel, move |stop| {
+            begun.send(()).unwrap();
+            ended.send(wait_for_stop(stop).to_string()).unwrap();
+            Ok(())
+        });
+        tokio::select! {
+            _ = work => panic!("it can't have ended"),
+            begun = begins => begun.unwrap(),
+        }
+        assert_eq!(ends.await.unwrap(), "stopped before anything was changed");
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_may_have_done_something() {
+        let work = |_: &Stop| -> Result<(), Refusal> { panic!("a bug") };
+        let failure = run("It", LONG, &CancellationToken::new(), work).await.unwrap_err();
+        assert_eq!((failure.status, failure.effect), (Status::Error, Effect::Unknown));
+    }
+}

@@ -86,3 +86,69 @@ fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn roots() -> Vec<RootNames> {
+        let names = |given: &str, real: &str| RootNames { given: given.into(), real: real.into() };
+        vec![names("/home/me/work", "/disk/work"), names("/disk/work/deep", "/disk/work/deep")]
+    }
+
+    #[test]
+    fn a_path_is_read_from_its_root() {
+        for (given, root, relative, as_folder) in [
+            ("a", 0, "a", false),
+            ("./a//b/./c", 0, "a/b/c", false),
+            ("../a", 0, "../a", false),
+            ("a/", 0, "a", true),
+            ("a/.", 0, "a", true),
+            ("a/..", 0, "a/..", true),
+            (".", 0, "", true),
+            ("/home/me/work", 0, "", true),
+            ("/home/me/work/a", 0, "a", false),
+            ("/disk/work/a", 0, "a", false),
+            ("/disk/work/deep/a", 1, "a", false),
+            ("/disk/work/deeper/a", 0, "deeper/a", false),
+            ("/disk/work/../a", 0, "../a", false),
+            ("~/a", 0, "~/a", false),
+            (" a ", 0, " a ", false),
+        ] {
+            let wanted = Wanted::parse(given, &roots()).unwrap();
+            let expected = Wanted { given: given.to_owned(), root, relative: relative.into(), as_folder };
+            assert_eq!(wanted, expected);
+        }
+    }
+
+    #[test]
+    fn an_absolute_path_must_begin_with_a_root() {
+        for given in ["/", "/etc", "/home/me", "/home/me/workshop/a", "/disk/workshop", "/HOME/me/work/a"] {
+            let refused = Wanted::parse(given, &roots()).unwrap_err().to_string();
+            assert_eq!(refused, format!("Path '{given}' is outside sandbox or is protected"));
+        }
+    }
+
+    #[test]
+    fn the_longest_names_and_paths_pass_and_longer_ones_do_not() {
+        let ends = |given: String| Wanted::parse(&given, &roots()).map(|_| ()).map_err(|e| e.to_string());
+        assert_eq!(ends("n".repeat(NAME_BYTES_MAX)), Ok(()));
+        assert!(ends("n".repeat(NAME_BYTES_MAX + 1)).is_err());
+        assert_eq!(ends("n/".repeat(PATH_BYTES_MAX / 2) + "n"), Ok(()));
+        assert!(ends("n/".repeat(PATH_BYTES_MAX / 2) + "nn").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(given in "\\PC*|[a-c./\\\\\\x00~]{0,40}") {
+            if let Ok(wanted) = Wanted::parse(&given, &roots()) {
+                prop_assert!(wanted.relative.is_relative());
+                let plain = |c| matches!(c, Component::Normal(_) | Component::ParentDir);
+                prop_assert!(wanted.relative.components().all(plain));
+                prop_assert!(wanted.root < 2);
+            }
+        }
+    }
+}

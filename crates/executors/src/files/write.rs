@@ -258,3 +258,6 @@ impl Drop for Made {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

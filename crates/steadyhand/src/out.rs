@@ -13,6 +13,9 @@ use crate::{exit::Exit, fault::Fault};
 /// Longest answer to a question on the terminal, in bytes.
 const ANSWER_BYTES_MAX: u64 = 1024;
 
+/// Tables are fitted to terminals from this width on, in columns.
+const COLUMNS_MIN: u16 = 40;
+
 /// How a word on the terminal is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
@@ -90,7 +93,8 @@ impl Out {
     pub(crate) fn table(self, head: &[&str], rows: &[Vec<String>]) {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
-        if self.terminal {
+        // A terminal that doesn't know its width, or is narrower than words, gets lines as they are.
+        if self.terminal && table.width().is_some_and(|width| width >= COLUMNS_MIN) {
             table.set_content_arrangement(ContentArrangement::Dynamic);
         }
         if !head.is_empty() {

@@ -18,7 +18,9 @@ pub(crate) fn print(out: Out, answer: &Answer) -> Exit {
         return exit;
     }
     let output = &body["execution"]["output"];
-    if body["execution"].is_object() && !output.is_null() {
+    // A refusal may carry the outcome of an earlier request; that is not what was asked for now.
+    let is_its_own = matches!(exit, Exit::Done | Exit::Failed | Exit::OutcomeUnknown);
+    if is_its_own && !output.is_null() {
         content(out, output);
     }
     if let Some(undo) = body["undo"].as_object() {
@@ -88,15 +90,31 @@ fn summary(out: Out, body: &Value, exit: Exit) {
     if let Some(retries) = body["execution"]["retries_used"].as_u64().filter(|n| *n > 0) {
         facts.push(format!("{retries} retries"));
     }
-    if let Some(total) = body["telemetry"]["total_ms"].as_f64() {
-        facts.push(format!("{total:.1} ms"));
-    }
+    facts.push(timings(&body["telemetry"]));
     facts.retain(|fact| !fact.is_empty());
     out.note(format!("{}  {}", out.tone(tone, &state), out.tone(Tone::Dim, &facts.join("  "))));
     for effect in body["execution"]["side_effects"].as_array().into_iter().flatten() {
         let shown = format!("{} {}", cell(&effect["kind"]), cell(&effect["target"]));
         out.note(format!("  {}", escape::line(&shown)));
     }
+}
+
+/// The whole time, and where it went.
+fn timings(telemetry: &Value) -> String {
+    let Some(total) = telemetry["total_ms"].as_f64() else { return String::new() };
+    let steps = [
+        ("approval", "approval_wait_ms"),
+        ("plan", "plan_ms"),
+        ("validate", "validate_ms"),
+        ("execute", "execute_ms"),
+        ("verify", "verify_ms"),
+    ];
+    let spent = steps
+        .iter()
+        .filter_map(|(name, field)| Some((name, telemetry[*field].as_f64().filter(|ms| *ms >= 0.05)?)))
+        .map(|(name, ms)| format!("{name} {ms:.1}"));
+    let spent = spent.collect::<Vec<_>>().join(", ");
+    if spent.is_empty() { format!("{total:.1} ms") } else { format!("{total:.1} ms ({spent})") }
 }
 
 /// Why it isn't done, and what to do.
@@ -131,4 +149,20 @@ fn why(out: Out, body: &Value, exit: Exit) {
         _ => return,
     };
     out.note(format!("  {}", escape::line(&advice)));
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn timings_name_the_steps_that_took_time() {
+        let telemetry = json!({"plan_ms": 0.01, "validate_ms": 0.09, "approval_wait_ms": 1493.64, "execute_ms": 2.98,
+            "verify_ms": 0.0, "total_ms": 1497.3});
+        assert_eq!(timings(&telemetry), "1497.3 ms (approval 1493.6, validate 0.1, execute 3.0)");
+        assert_eq!(timings(&json!({"total_ms": 0.2})), "0.2 ms");
+        assert_eq!(timings(&json!(null)), "");
+    }
 }

@@ -1,10 +1,14 @@
-//! The binary from outside, where no gateway runs: help, exit codes, files and folders.
+//! The binary from outside: help, exit codes, files and folders, and the commands against a real stack.
 
 #[path = "command_line/fixture.rs"]
 mod fixture;
 #[path = "command_line/help.rs"]
 mod help;
+#[path = "command_line/live.rs"]
+mod live;
 #[path = "command_line/offline.rs"]
 mod offline;
 #[path = "command_line/piped.rs"]
 mod piped;
+#[path = "command_line/stack.rs"]
+mod stack;

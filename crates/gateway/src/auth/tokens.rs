@@ -37,8 +37,9 @@ pub const NAME_CHARS_MAX: usize = 40;
 pub const TOKENS_MAX: usize = 256;
 /// The files are looked at again after this long.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// An unknown bearer makes the files be looked at again, but no sooner than this after the last look.
-const LOOK_AGAIN_ON_MISS_AFTER: Duration = Duration::from_millis(100);
+/// An unknown bearer makes the files be looked at again at once, so that a new token is good from the
+/// first moment; but no more than so often between two regular looks.
+const LOOKS_ON_MISS_MAX: u32 = 20;
 /// The name of the gateway's own token for the executor.
 pub const SERVICE: &str = "service";
 
@@ -143,6 +144,7 @@ struct Loaded {
     known: Vec<Known>,
     mark: Mark,
     looked_at: Instant,
+    looks_on_miss: u32,
 }
 
 /// The folder of tokens.
@@ -204,11 +206,19 @@ impl TokenStore {
     pub fn authenticate(&self, bearer: &str) -> Option<Caller> {
         let digest = digest(bearer);
         let mut loaded = self.lock();
-        self.look_again(&mut loaded, LOOK_AGAIN_AFTER);
+        if loaded.looked_at.elapsed() >= LOOK_AGAIN_AFTER {
+            self.look_again(&mut loaded);
+            loaded.looked_at = Instant::now();
+            loaded.looks_on_miss = 0;
+        }
         if let Some(caller) = find(&loaded.known, &digest) {
             return Some(caller);
         }
-        self.look_again(&mut loaded, LOOK_AGAIN_ON_MISS_AFTER).then(|| find(&loaded.known, &digest)).flatten()
+        if loaded.looks_on_miss >= LOOKS_ON_MISS_MAX {
+            return None;
+        }
+        loaded.looks_on_miss += 1;
+        self.look_again(&mut loaded).then(|| find(&loaded.known, &digest)).flatten()
     }
 
     /// The token of that name.
@@ -275,16 +285,13 @@ impl TokenStore {
         *self.lock() = read_all(&self.folder);
     }
 
-    /// Reads the files again if the last look is `after` ago and one of them has changed since.
-    fn look_again(&self, loaded: &mut Loaded, after: Duration) -> bool {
-        if loaded.looked_at.elapsed() < after {
-            return false;
-        }
-        loaded.looked_at = Instant::now();
+    /// Reads the files again if one of them has changed.
+    fn look_again(&self, loaded: &mut Loaded) -> bool {
         if Mark::of(&self.folder) == loaded.mark {
             return false;
         }
-        *loaded = read_all(&self.folder);
+        let looks_on_miss = loaded.looks_on_miss;
+        *loaded = Loaded { looks_on_miss, ..read_all(&self.folder) };
         true
     }
 
@@ -309,7 +316,7 @@ fn read_all(folder: &Path) -> Loaded {
             Err(error) => tracing::warn!(token = %name, %error, "this token is not used"),
         }
     }
-    Loaded { known, mark, looked_at: Instant::now() }
+    Loaded { known, mark, looked_at: Instant::now(), looks_on_miss: 0 }
 }
 
 fn digest(text: &str) -> [u8; 32] {

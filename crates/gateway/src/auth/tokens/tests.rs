@@ -98,15 +98,20 @@ async fn rotated_by_another_process_the_old_token_stops_within_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_bearer_is_known_after_a_miss_but_misses_dont_read_the_disk_each_time() {
+async fn a_new_bearer_is_known_at_once_but_misses_dont_read_the_disk_for_ever() {
     let dir = tempfile::tempdir().unwrap();
     let running = store(dir.path());
     running.ensure_defaults().unwrap();
     let made = store_seeded(dir.path(), 8).create("laptop", &[Scope::Read]).unwrap();
-    assert_eq!(running.authenticate(made.secret.expose()), None, "looked at a moment ago");
-    tokio::time::advance(LOOK_AGAIN_ON_MISS_AFTER).await;
     let caller = running.authenticate(made.secret.expose()).unwrap();
     assert_eq!((caller.name.as_str(), caller.scopes), ("laptop", vec![Scope::Read]));
+    for _ in 0..LOOKS_ON_MISS_MAX {
+        assert_eq!(running.authenticate("sth_guess"), None);
+    }
+    let late = store_seeded(dir.path(), 9).create("late", &[Scope::Read]).unwrap();
+    assert_eq!(running.authenticate(late.secret.expose()), None, "somebody guesses: no more looks for now");
+    tokio::time::advance(LOOK_AGAIN_AFTER).await;
+    assert!(running.authenticate(late.secret.expose()).is_some());
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,10 @@
 //!
 //! Never here: anything that the product links.
 
+pub mod builder;
 pub mod chance;
+pub mod fake_executor;
+pub mod fake_store;
 pub mod faults;
 pub mod histories;
 pub mod store_conformance;

@@ -31,6 +31,12 @@ pub struct Committed {
     pub entries: Vec<Entry>,
 }
 
+/// A place in a draft's history that it can go back to.
+pub(crate) struct Mark {
+    record: ActionRecord,
+    entries: usize,
+}
+
 /// An action on its way.
 pub(crate) struct Draft {
     /// The projection of all events so far, committed or not.
@@ -108,7 +114,7 @@ impl Draft {
     /// Makes everything added since the last commit durable, as one record.
     ///
     /// # Errors
-    /// Nothing of the commit is kept then, and the draft can't be committed again.
+    /// Nothing of the commit is kept then. Its payloads and its claim are lost to the draft.
     pub(crate) async fn commit(&mut self, inner: &Inner) -> Result<(), StoreError> {
         let entries = std::mem::take(&mut self.entries);
         if entries.is_empty() {
@@ -121,14 +127,24 @@ impl Draft {
             payloads: std::mem::take(&mut self.payloads),
             claim: self.claim.take(),
         };
-        inner.parts.store.commit(commit).await?;
+        if let Err(error) = inner.parts.store.commit(commit).await {
+            self.entries = entries;
+            return Err(error);
+        }
         self.tell(inner, entries);
         Ok(())
     }
 
-    /// Makes the outcome durable. What happened can't be taken back, so a full disk or a long queue is
-    /// waited out for [`OUTCOME_PATIENCE`]; after that the action stays in doubt until the next start.
+    /// Makes the outcome durable, and tells the observer. See [`Self::commit_patiently`].
     pub(crate) async fn commit_outcome(&mut self, inner: &Inner) -> Result<(), StoreError> {
+        self.commit_patiently(inner).await?;
+        self.reached(inner, Step::OutcomeDurable);
+        Ok(())
+    }
+
+    /// Makes durable what happened. It can't be taken back, so a full disk or a long queue is waited out
+    /// for [`OUTCOME_PATIENCE`]; after that the action stays in doubt until the next start.
+    pub(crate) async fn commit_patiently(&mut self, inner: &Inner) -> Result<(), StoreError> {
         let entries = std::mem::take(&mut self.entries);
         let commit = Commit {
             action: Some(self.id().clone()),
@@ -150,8 +166,18 @@ impl Draft {
             }
         }
         self.tell(inner, entries);
-        self.reached(inner, Step::OutcomeDurable);
         Ok(())
+    }
+
+    /// Where the draft is now, for [`Self::go_back`].
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { record: self.record.clone(), entries: self.entries.len() }
+    }
+
+    /// Forgets the events added since `mark`, none of which is committed.
+    pub(crate) fn go_back(&mut self, mark: Mark) {
+        self.record = mark.record;
+        self.entries.truncate(mark.entries);
     }
 
     fn tell(&self, inner: &Inner, entries: Vec<Entry>) {

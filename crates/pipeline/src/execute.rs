@@ -1,7 +1,7 @@
 //! Execute: dispatched durably, then handed over; one identifier per attempt; retried only by class,
 //! within the deadline, and only where a repeat is safe (contract 1.9.3, 1.15).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
 use steadyhand_core::{
@@ -29,6 +29,8 @@ use crate::{
 
 /// Time that an executor gets beyond the attempt's own to say so itself (D-35).
 const ANSWER_GRACE: Duration = Duration::from_secs(2);
+/// The least time that an attempt gets, however near the deadline is.
+const ATTEMPT_MIN: Duration = Duration::from_millis(1);
 
 /// The loop's fixed facts.
 struct Run<'a> {
@@ -37,6 +39,7 @@ struct Run<'a> {
     cancel: &'a CancellationToken,
     started: Instant,
     deadline: Duration,
+    first: u32,
 }
 
 /// Runs the action to its end. The end is pushed but not committed.
@@ -55,14 +58,27 @@ pub(crate) async fn execute(
     cancel: &CancellationToken,
 ) -> Result<(), StoreError> {
     let deadline = Duration::from_millis(draft.record.deadline_ms);
-    let run = Run { inner, capability, cancel, started: Instant::now(), deadline };
+    let run = Run { inner, capability, cancel, started: Instant::now(), deadline, first };
     let mut number = first;
     // After a recovery an earlier attempt may have done something.
     let mut touched = first > 1;
+    let mut last: Option<Failure> = None;
     loop {
         let mut attempt = new_attempt(inner, draft);
         let called = Instant::now();
-        let failure = match run.attempt(draft, &mut attempt, number, prepared.take(), touched).await? {
+        let before = draft.mark();
+        let answer = match run.attempt(draft, &mut attempt, number, prepared.take(), touched).await {
+            // Nothing was handed over this time: the attempt before was the last.
+            Err(StoreError::DiskFull | StoreError::Overloaded(_)) if last.is_some() => {
+                draft.go_back(before);
+                let failure = last.expect("a guard looked");
+                let safe = run.repeat_is_safe(draft, &attempt, failure.effect).await;
+                run.failed(draft, number - 1, failure, safe);
+                return Ok(());
+            }
+            answer => answer?,
+        };
+        let failure = match answer {
             Ok(executed) => {
                 let duration_ms = millis(called.elapsed());
                 let attempt_id = attempt.attempt_id.clone();
@@ -92,7 +108,10 @@ pub(crate) async fn execute(
             return Ok(());
         };
         tokio::select! {
-            () = tokio::time::sleep(wait) => number += 1,
+            () = tokio::time::sleep(wait) => {
+                number += 1;
+                last = Some(failure);
+            }
             () = cancel.cancelled() => {
                 let failure = Failure::cancelled("cancelled while waiting to retry", failure.effect);
                 run.failed(draft, number, failure, safe);
@@ -136,17 +155,28 @@ impl Run<'_> {
         if self.capability.has_effect {
             let prepared = match prepared {
                 Some(prepared) => prepared,
-                None => match self.inner.parts.executor.prepare(attempt).await {
+                None => match self.look(attempt).await {
                     Ok(prepared) => prepared,
                     Err(failure) => return Ok(Err(failure)),
                 },
             };
+            if let Some(failure) = self.moved_on(draft, attempt, &prepared, touched).await {
+                return Ok(Err(failure));
+            }
             attempt.operands.clone_from(&prepared.operands);
             self.dispatch(draft, attempt, number, prepared, touched).await?;
+            if self.cancel.is_cancelled() {
+                return Ok(Err(Failure::cancelled("cancelled before it was handed over", Effect::None)));
+            }
         } else {
             let operands = Vec::new();
             draft.push(self.inner, Event::Dispatched(self.dispatched(attempt, number, operands, false)));
+            // It isn't worth a commit, but whoever looks sees that it runs.
+            self.inner.live.update(&Arc::new(draft.record.clone()));
         }
+        // The deadline bounds attempts too, not only the waits between them.
+        let left = self.deadline.saturating_sub(self.started.elapsed());
+        attempt.timeout = attempt.timeout.min(left.max(ATTEMPT_MIN));
         let budget = attempt.timeout + ANSWER_GRACE;
         let call = self.inner.parts.executor.execute(attempt, self.cancel);
         Ok(tokio::time::timeout(budget, call).await.unwrap_or_else(|_| {
@@ -154,6 +184,44 @@ impl Run<'_> {
             let waited = budget.as_millis();
             Err(Failure::timeout(format!("the executor gave no answer within {waited}ms"), effect))
         }))
+    }
+
+    /// A look at the operands, for as long as the attempt itself may take.
+    async fn look(&self, attempt: &Attempt) -> Result<Prepared, Failure> {
+        let look = self.inner.parts.executor.prepare(attempt);
+        tokio::time::timeout(attempt.timeout + ANSWER_GRACE, look).await.unwrap_or_else(|_| {
+            Err(Failure::timeout("the executor gave no answer when asked for a look", Effect::None))
+        })
+    }
+
+    /// Why a repeat would overwrite what somebody else wrote since the dispatch before, if it would: what
+    /// was shown to a person must be there still, and what an attempt may have touched must be as it was
+    /// or as asked.
+    async fn moved_on(
+        &self,
+        draft: &Draft,
+        attempt: &Attempt,
+        now: &Prepared,
+        touched: bool,
+    ) -> Option<Failure> {
+        let before = draft.record.dispatch.as_ref()?;
+        let sealed = draft.record.seal.is_some();
+        if before.operands == now.operands || !(sealed || touched) {
+            return None;
+        }
+        if touched {
+            let attempt = Attempt { operands: before.operands.clone(), ..attempt.clone() };
+            if self.inner.parts.executor.probe(&attempt).await == Probe::Done {
+                return None;
+            }
+        }
+        let message = "not repeated: what it works on changed between two attempts";
+        let failure = Failure::denied(message).with_code(codes::APPROVAL_STALE);
+        Some(if touched {
+            Failure::failed_midway(message).with_code(codes::OUTCOME_UNKNOWN)
+        } else {
+            failure
+        })
     }
 
     /// Makes `dispatched` durable. Once an attempt may have `touched` the world, repeats keep the operands
@@ -180,7 +248,12 @@ impl Run<'_> {
         };
         draft.push(self.inner, Event::Dispatched(self.dispatched(attempt, number, operands, pre_image)));
         draft.reached(self.inner, Step::BeforeDispatch);
-        draft.commit(self.inner).await?;
+        if self.first > 1 && number == self.first {
+            // A rerun after a crash: it can't be left as it is, nor ended without trying.
+            draft.commit_patiently(self.inner).await?;
+        } else {
+            draft.commit(self.inner).await?;
+        }
         draft.reached(self.inner, Step::Dispatched);
         Ok(())
     }

@@ -161,6 +161,12 @@ impl Answer {
         Self::refuse(refused, codes::NOT_FOUND, "Action not found")
     }
 
+    /// An action that holds a key and that the journal doesn't know yet.
+    pub(crate) fn not_yet(id: ActionId, intent: &str, code: &str, message: impl Into<String>) -> Self {
+        let refused = Refused { action_id: id.0, state: State::Planned, intent: intent.to_owned() };
+        Self::refuse(refused, code, message)
+    }
+
     /// A request of which nothing is kept.
     pub(crate) fn not_kept(intent: &str, code: &str, message: impl Into<String>) -> Self {
         let refused = Refused { action_id: String::new(), state: State::Planned, intent: intent.to_owned() };

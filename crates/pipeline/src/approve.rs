@@ -77,19 +77,33 @@ impl Pipeline {
         by: &Caller,
         reason: Option<String>,
     ) -> Result<Answer, PipelineError> {
-        let inner = &*self.inner;
-        let Some(mut draft) = inner.pending.take(id) else {
+        let Some(draft) = self.inner.pending.take(id) else {
             return self.wrong_state(id, "deny").await;
         };
+        let (pipeline, by, id) = (self.clone(), by.name.clone(), id.clone());
+        detached(async move {
+            let answer = pipeline.refuse(draft, by, reason).await;
+            if answer.is_err() {
+                pipeline.readmit(&id).await;
+            }
+            answer
+        })
+        .await
+    }
+
+    async fn refuse(
+        &self,
+        mut draft: Draft,
+        by: String,
+        reason: Option<String>,
+    ) -> Result<Answer, PipelineError> {
+        let inner = &*self.inner;
         if self.expire_now(&mut draft).await? {
-            return self.wrong_state(id, "deny").await;
+            return self.wrong_state(draft.id(), "deny").await;
         }
         let wait_ms = waited_ms(inner, &draft);
-        draft.push(inner, Event::Denied { by: by.name.clone(), reason, wait_ms });
-        if let Err(error) = draft.commit_outcome(inner).await {
-            self.readmit(id).await;
-            return Err(error.into());
-        }
+        draft.push(inner, Event::Denied { by, reason, wait_ms });
+        draft.commit_outcome(inner).await?;
         Ok(Answer { ok: true, ..Answer::of(Arc::new(draft.record), None) })
     }
 
@@ -132,19 +146,28 @@ impl Pipeline {
     pub(crate) fn expire_later(&self, id: ActionId, wait: std::time::Duration) {
         let pipeline = self.clone();
         tokio::spawn(async move {
-            tokio::time::sleep(wait).await;
-            let Some(mut draft) = pipeline.inner.pending.take(&id) else { return };
-            match pipeline.expire_now(&mut draft).await {
-                Ok(true) => {}
-                // The wall clock was set back meanwhile: whoever decides checks it again.
-                Ok(false) => pipeline.inner.pending.readmit(draft),
-                Err(error) => tracing::error!(action_id = %id, %error, "an expiry could not be written"),
+            let mut wait = wait;
+            loop {
+                tokio::time::sleep(wait).await;
+                let Some(mut draft) = pipeline.inner.pending.take(&id) else { return };
+                match pipeline.expire_now(&mut draft).await {
+                    Ok(true) => return,
+                    Ok(false) => {
+                        // The wall clock was set back meanwhile.
+                        wait = APPROVAL_LIFE;
+                        pipeline.inner.pending.readmit(draft);
+                    }
+                    Err(error) => {
+                        tracing::error!(action_id = %id, %error, "an expiry could not be written");
+                        return;
+                    }
+                }
             }
         });
     }
 
     /// After a failed commit, lets the question be answered again as the journal still knows it.
-    async fn readmit(&self, id: &ActionId) {
+    pub(crate) async fn readmit(&self, id: &ActionId) {
         if let Ok(Some(record)) = self.inner.parts.store.action(id).await
             && record.state == State::PendingApproval
         {

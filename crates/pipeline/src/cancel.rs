@@ -1,9 +1,6 @@
 //! Cancel: a waiting or running action ends; what had begun is stopped. And the pipeline's own end.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use steadyhand_core::{
     action::State,
@@ -15,6 +12,8 @@ use tokio::time::Instant;
 use crate::{
     Answer, Pipeline, PipelineError,
     answer::{codes, note},
+    draft::Draft,
+    run::detached,
 };
 
 /// How long a cancel waits for the executor to let go.
@@ -28,17 +27,23 @@ impl Pipeline {
     /// # Errors
     /// As [`Pipeline::run`].
     pub async fn cancel(&self, id: &ActionId, by: &Caller) -> Result<Answer, PipelineError> {
+        let (pipeline, id, by) = (self.clone(), id.clone(), by.clone());
+        detached(async move { pipeline.stop(&id, &by).await }).await
+    }
+
+    async fn stop(&self, id: &ActionId, by: &Caller) -> Result<Answer, PipelineError> {
         let inner = &*self.inner;
         let Some(record) = self.get(id).await? else { return Ok(Answer::not_found(id)) };
         if record.caller != by.name && !by.may(Scope::Approve) {
             let message = "the action is another caller's; cancelling it needs the scope `approve`";
             return Ok(Answer::of(record, None).but(codes::FORBIDDEN, message));
         }
-        if let Some(mut draft) = inner.pending.take(id) {
-            let error = note(codes::CANCELLED, format!("cancelled by {}", by.name));
-            draft.end(inner, State::Cancelled, None, Some(error));
-            draft.commit_outcome(inner).await?;
-            return Ok(Answer { ok: true, ..Answer::of(Arc::new(draft.record), None) });
+        if let Some(draft) = inner.pending.take(id) {
+            let answer = self.withdraw(draft, by).await;
+            if answer.is_err() {
+                self.readmit(id).await;
+            }
+            return answer;
         }
         let Some((mut latest, cancel)) = inner.live.watch(id) else {
             return self.wrong_state(id, "cancel").await;
@@ -59,21 +64,38 @@ impl Pipeline {
         }
     }
 
+    /// Ends a waiting action, unless its time is up already.
+    async fn withdraw(&self, mut draft: Draft, by: &Caller) -> Result<Answer, PipelineError> {
+        let inner = &*self.inner;
+        if self.expire_now(&mut draft).await? {
+            return self.wrong_state(draft.id(), "cancel").await;
+        }
+        let error = note(codes::CANCELLED, format!("cancelled by {}", by.name));
+        draft.end(inner, State::Cancelled, None, Some(error));
+        draft.commit_outcome(inner).await?;
+        Ok(Answer { ok: true, ..Answer::of(Arc::new(draft.record), None) })
+    }
+
     /// Takes no more actions and waits up to `drain` for those that run; what runs still is cancelled,
     /// and what doesn't end even then is settled at the next start. Tells how many were left.
     pub async fn shut_down(&self, drain: Duration) -> usize {
-        self.inner.accepting.store(false, Ordering::Release);
+        self.inner.running.close();
         if self.idle_within(drain).await {
             return 0;
         }
         self.inner.live.cancel_all();
         self.idle_within(CANCEL_PATIENCE).await;
-        self.inner.live.len()
+        self.running()
+    }
+
+    /// How many are on their way, first commits and undos included.
+    fn running(&self) -> usize {
+        self.inner.parts.limits.running_max - self.inner.running.available_permits()
     }
 
     async fn idle_within(&self, wait: Duration) -> bool {
         let began = Instant::now();
-        while self.inner.live.len() > 0 {
+        while self.running() > 0 {
             if began.elapsed() >= wait {
                 return false;
             }

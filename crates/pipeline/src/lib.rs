@@ -20,7 +20,7 @@ mod undo;
 mod validate;
 mod verify;
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::Arc;
 
 use steadyhand_core::{
     capability::Registry, chance::Entropy, executor::Executor, step::Observer, store::Store, time::Clock,
@@ -103,9 +103,9 @@ struct Inner {
     ledger: ledger::Ledger,
     live: live::LiveActions,
     pending: pending::Pending,
+    /// Places for what runs; closed once nothing new is taken.
     running: Arc<Semaphore>,
     commits: broadcast::Sender<Arc<Committed>>,
-    accepting: AtomicBool,
 }
 
 impl Pipeline {
@@ -121,7 +121,6 @@ impl Pipeline {
             pending: pending::Pending::default(),
             running,
             commits,
-            accepting: AtomicBool::new(true),
         };
         Self { inner: Arc::new(inner) }
     }

@@ -69,11 +69,6 @@ impl LiveActions {
         }
     }
 
-    /// How many run.
-    pub(crate) fn len(&self) -> usize {
-        self.lock().len()
-    }
-
     fn lock(&self) -> MutexGuard<'_, HashMap<ActionId, Live>> {
         self.by_id.lock().expect("no code under this lock can panic")
     }

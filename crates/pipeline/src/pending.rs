@@ -65,9 +65,7 @@ impl Pending {
     /// Takes the action out: whoever gets it decides, everybody else finds it gone.
     pub(crate) fn take(&self, id: &ActionId) -> Option<Draft> {
         let mut waiting = self.lock();
-        if waiting.get(id)?.draft.is_none() {
-            return None;
-        }
+        waiting.get(id)?.draft.as_ref()?;
         waiting.remove(id)?.draft
     }
 

@@ -1,6 +1,6 @@
 //! The road of an action, from request to answer.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use steadyhand_core::{
     action::{ActionRecord, Request, State},
@@ -8,11 +8,11 @@ use steadyhand_core::{
     digest::Digest,
     id::ActionId,
     step::Step,
-    store::StoreError,
+    store::{Claim, StoreError},
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, watch},
-    time::Instant,
+    sync::{OwnedSemaphorePermit, TryAcquireError},
+    time::{Instant, timeout_at},
 };
 
 use crate::{
@@ -41,30 +41,48 @@ impl Pipeline {
     async fn road(self, caller: Caller, request: Request) -> Result<Answer, PipelineError> {
         let inner = &*self.inner;
         let began = Instant::now();
-        let id = ActionId::mint(&*inner.parts.entropy);
+        let until = began + request.timeout;
         let Some(key) = request.idempotency_key.clone() else {
+            let id = ActionId::mint(&*inner.parts.entropy);
             return self.travel(&caller, request, id, None, began).await;
         };
         let digest = request_digest(inner, &request);
-        let wait = request.timeout;
-        let held = match inner.ledger.claim((caller.name.clone(), key.clone()), &id, &digest) {
-            Claimed::Taken { action_id, request, done } => {
-                return self.join(action_id, request == digest, done, wait).await;
+        // Each turn waits for one holder of the key. One that came to nothing leaves the key to the next.
+        let (id, held) = loop {
+            let id = ActionId::mint(&*inner.parts.entropy);
+            match inner.ledger.claim((caller.name.clone(), key.clone()), &id, &digest) {
+                Claimed::Mine(guard) => break (id, guard),
+                Claimed::Taken { action_id, request: held, mut done } => {
+                    // A holder that nobody can see yet may turn out to be a repeat itself.
+                    let seen = held != digest && self.get(&action_id).await?.is_some();
+                    // Closing is the only thing that this channel ever says.
+                    if seen || timeout_at(until, done.changed()).await.is_err() {
+                        return self.repeat(action_id, &request.intent, held == digest, until).await;
+                    }
+                }
             }
-            Claimed::Mine(guard) => guard,
         };
-        let now = inner.parts.clock.now();
-        if let Some(claim) = inner.parts.store.claim(&caller.name, &key, now).await? {
-            let same = claim.request_digest == digest;
-            return self.repeat(claim.action_id, same, wait).await;
+        let intent = request.intent.clone();
+        if let Some(first) = self.claimed(&caller, &key).await? {
+            drop(held);
+            return self.repeat(first.action_id, &intent, first.request_digest == digest, until).await;
         }
         let answer = self.travel(&caller, request, id, Some(digest.clone()), began).await;
         drop(held);
         match answer {
-            // Another process on the same journal was first.
-            Err(PipelineError::Journal(StoreError::KeyTaken(first))) => self.repeat(first, true, wait).await,
+            // Another process on the same journal was first, perhaps with another request.
+            Err(PipelineError::Journal(StoreError::KeyTaken(first))) => {
+                let same = self.claimed(&caller, &key).await?.is_none_or(|c| c.request_digest == digest);
+                self.repeat(first, &intent, same, until).await
+            }
             answer => answer,
         }
+    }
+
+    /// The standing claim of the caller's key.
+    async fn claimed(&self, caller: &Caller, key: &str) -> Result<Option<Claim>, StoreError> {
+        let now = self.inner.parts.clock.now();
+        self.inner.parts.store.claim(&caller.name, key, now).await
     }
 
     /// Plan, validate, and then: the answer, the question, or the run.
@@ -117,45 +135,37 @@ impl Pipeline {
 
     /// Takes one of the places for running actions.
     pub(crate) fn admit(&self) -> Result<OwnedSemaphorePermit, PipelineError> {
-        if !self.inner.accepting.load(Ordering::Acquire) {
-            return Err(PipelineError::Stopping);
-        }
-        let full = |_| PipelineError::Overloaded(self.inner.parts.limits.running_max);
-        Arc::clone(&self.inner.running).try_acquire_owned().map_err(full)
+        Arc::clone(&self.inner.running).try_acquire_owned().map_err(|refused| match refused {
+            TryAcquireError::Closed => PipelineError::Stopping,
+            TryAcquireError::NoPermits => PipelineError::Overloaded(self.inner.parts.limits.running_max),
+        })
     }
 
-    /// Waits for the run that holds the key, then answers like it.
-    async fn join(
-        &self,
-        id: ActionId,
-        same: bool,
-        mut done: watch::Receiver<()>,
-        wait: std::time::Duration,
-    ) -> Result<Answer, PipelineError> {
-        if same {
-            // Closing is the only thing that this channel ever says.
-            let _ = tokio::time::timeout(wait, done.changed()).await;
-        }
-        self.repeat(id, same, std::time::Duration::ZERO).await
-    }
-
-    /// Answers a repeat with what the first request came to, once it has, or after `wait`.
+    /// Answers a repeat with what the first request came to, once it has, or at `until`.
     async fn repeat(
         &self,
         id: ActionId,
+        intent: &str,
         same: bool,
-        wait: std::time::Duration,
+        until: Instant,
     ) -> Result<Answer, PipelineError> {
         let inner = &*self.inner;
         if same && let Some((mut record, _)) = inner.live.watch(&id) {
             let settled = |r: &Arc<ActionRecord>| r.ended() || r.state == State::PendingApproval;
-            let _ = tokio::time::timeout(wait, record.wait_for(settled)).await;
+            let _ = timeout_at(until, record.wait_for(settled)).await;
         }
-        let Some(record) = self.get(&id).await? else { return Ok(Answer::not_found(&id)) };
+        let record = self.get(&id).await?;
         if !same {
             let message = format!("the idempotency key belongs to another request, {id}; use a new key");
-            return Ok(Answer::of(record, None).but(codes::IDEMPOTENCY_CONFLICT, message));
+            return Ok(match record {
+                Some(record) => Answer::of(record, None).but(codes::IDEMPOTENCY_CONFLICT, message),
+                None => Answer::not_yet(id, intent, codes::IDEMPOTENCY_CONFLICT, message),
+            });
         }
+        let Some(record) = record else {
+            let message = "the first request with this key isn't in the journal yet; ask again";
+            return Ok(Answer::not_yet(id, intent, codes::TIMEOUT, message));
+        };
         let output = output::exact(inner, &record).await?;
         if output.is_some()
             || record.execution.as_ref().is_none_or(|e| e.output.is_null() || e.output_bytes == 0)

@@ -49,12 +49,13 @@ impl Pipeline {
             (Ok(undone), UndoMode::Real) => undone,
         };
         let permit = self.admit()?;
-        let Some(_present) = inner.live.enter(&record) else {
+        let Some(present) = inner.live.enter(&record) else {
             return self.wrong_state(id, "undo").await;
         };
         // Only now is this the one undo that runs; another may have ended just before.
         let Some(record) = inner.parts.store.action(id).await? else { return Ok(Answer::not_found(id)) };
-        if record.state != State::Succeeded {
+        if record.state != State::Succeeded || record.undoing {
+            drop(present);
             return self.wrong_state(id, "undo").await;
         }
         let mut draft = Draft::resume(record, None, serde_json::Map::new());
@@ -68,7 +69,7 @@ impl Pipeline {
             Err(error) => draft.push(inner, Event::UndoFailed { message: error.to_string() }),
         }
         draft.commit_outcome(inner).await?;
-        drop(permit);
+        drop((present, permit));
         let record = Arc::new(draft.record);
         Ok(match done {
             Ok(undone) => reported(record, Undone { diff: plan.diff.or(undone.diff), ..undone }, false),

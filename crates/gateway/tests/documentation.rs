@@ -15,7 +15,8 @@ fn every_code_has_its_row() {
     let page = error_page();
     let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
     for code in codes::ALL {
-        let listed = rows.iter().any(|row| row.split('|').nth(1).is_some_and(|c| c.contains(&format!("`{code}`"))));
+        let listed =
+            rows.iter().any(|row| row.split('|').nth(1).is_some_and(|c| c.contains(&format!("`{code}`"))));
         assert!(listed, "{code} is not explained in docs/errors/README.md");
     }
 }

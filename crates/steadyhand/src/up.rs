@@ -37,6 +37,8 @@ use crate::{
     wiring::Base,
 };
 
+/// Threads for work on files at once; more would wait for the same disk and cost memory.
+const BLOCKING_THREADS_MAX: usize = 64;
 /// How often retention looks for what it may drop.
 const SWEEP_EVERY: Duration = Duration::from_secs(10 * 60);
 /// How long open connections get after the pipeline has drained.
@@ -133,6 +135,7 @@ async fn run_services(config: Config, services: &[Wire], folder: Option<&str>) -
             tracing::error!(error = %chain(&error), "the journal did not close in order");
         }
         parts.calls.event("shutdown", &json!({"exit": exit.code()}));
+        parts.calls.flush();
         drop(described);
     };
     tokio::select! {

@@ -50,6 +50,11 @@ impl CallLog {
         self.sink.line(line.to_string().into_bytes());
     }
 
+    /// Waits for the lines so far; for the end of a service only.
+    pub fn flush(&self) {
+        self.sink.flush();
+    }
+
     /// An action was planned, approved, denied, cancelled or undone.
     pub fn action(&self, operation: &'static str, answer: &Answer, correlation: &CorrelationId) {
         let record = answer.record.as_deref();

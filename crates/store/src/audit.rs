@@ -328,8 +328,13 @@ pub(crate) fn verify_tail(
         }
     }
     let origin = cut.and_then(|cut| Some((cut.seq, cut.hash()?))).unwrap_or((0, GENESIS));
+    let first: Option<i64> =
+        conn.query_row("SELECT min(seq) FROM records", [], |row| row.get(0)).map_err(fail)?;
     let last: Option<i64> =
         conn.query_row("SELECT max(seq) FROM records", [], |row| row.get(0)).map_err(fail)?;
+    if let Some(first) = first.map(place::seq).filter(|first| *first != origin.0 + 1) {
+        return Err(format!("it begins at record {first}, where record {} belongs", origin.0 + 1));
+    }
     let last = last.map_or(origin.0, place::seq);
     let head = newest.filter(|head| head.seq > origin.0);
     if let Some(head) = head.filter(|head| head.seq > last) {

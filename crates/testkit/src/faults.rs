@@ -4,15 +4,18 @@
 
 use std::collections::BTreeMap;
 
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch,
+};
 
 /// What the disk refuses from now on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disk {
     /// `fsync` and `fdatasync` fail with an I/O error.
     SyncFails,
-    /// Nothing can be written to a place in a file, or a file made longer: the disk is full. Streams such
-    /// as the test's own output still work.
+    /// Writing to a file, or making it longer, finds no space. The standard streams still work, and so do
+    /// the eight-byte writes by which threads wake each other.
     Full,
 }
 
@@ -21,15 +24,26 @@ pub enum Disk {
 /// # Errors
 /// The filter can't be made or installed.
 pub fn refuse(disk: Disk) -> Result<(), seccompiler::Error> {
-    let (calls, error): (&[i64], i32) = match disk {
-        Disk::SyncFails => (&[libc::SYS_fsync, libc::SYS_fdatasync], libc::EIO),
+    let (rules, error) = match disk {
+        Disk::SyncFails => (always(&[libc::SYS_fsync, libc::SYS_fdatasync]), libc::EIO),
         Disk::Full => {
-            (&[libc::SYS_pwrite64, libc::SYS_pwritev, libc::SYS_ftruncate, libc::SYS_fallocate], libc::ENOSPC)
+            let placed = [libc::SYS_pwrite64, libc::SYS_pwritev, libc::SYS_ftruncate, libc::SYS_fallocate];
+            let mut rules = always(&placed);
+            let above = |argument, bound| {
+                SeccompCondition::new(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::Gt, bound)
+            };
+            let to_a_file = SeccompRule::new(vec![above(0, 2)?, above(2, 8)?])?;
+            rules.insert(libc::SYS_write, vec![to_a_file]);
+            (rules, libc::ENOSPC)
         }
     };
-    let rules: BTreeMap<_, _> = calls.iter().map(|call| (*call, Vec::new())).collect();
     let arch = TargetArch::try_from(std::env::consts::ARCH)?;
     let refused = SeccompAction::Errno(error.unsigned_abs());
     let filter = SeccompFilter::new(rules, SeccompAction::Allow, refused, arch)?;
     seccompiler::apply_filter_all_threads(&BpfProgram::try_from(filter)?)
+}
+
+/// Rules that match these calls, whatever their arguments.
+fn always(calls: &[i64]) -> BTreeMap<i64, Vec<SeccompRule>> {
+    calls.iter().map(|call| (*call, Vec::new())).collect()
 }

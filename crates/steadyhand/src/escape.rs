@@ -13,6 +13,22 @@ pub(crate) fn line(input: &str) -> Cow<'_, str> {
     escape(input, |_| false)
 }
 
+/// JSON text for a terminal: what steers it is written as JSON escapes, so that it means the same. What
+/// JSON itself lays out by, line ends and blanks, stays.
+pub(crate) fn json(input: &str) -> String {
+    let mut out = String::with_capacity(input.len());
+    for c in input.chars() {
+        if c == '\n' || !steers(c) {
+            out.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            out.push_str(&format!("\\u{unit:04x}"));
+        }
+    }
+    out
+}
+
 /// At most `chars_max` characters of a text for one line, marked where it is cut.
 pub(crate) fn short(input: &str, chars_max: usize) -> String {
     let shown = line(input);
@@ -82,6 +98,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn json_for_a_terminal_means_the_same(input in any::<String>(), steering in "[\u{7f}-\u{9f}\u{200b}-\u{202e}\u{e0001}]") {
+            let value = serde_json::json!({ "k": [input, steering] });
+            let shown = json(&serde_json::to_string_pretty(&value).unwrap());
+            prop_assert!(!shown.chars().any(|c| steers(c) && c != '\n'));
+            prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+        }
+
         #[test]
         fn nothing_that_steers_a_terminal_gets_through(input in any::<String>()) {
             prop_assert!(!line(&input).chars().any(steers));

@@ -62,7 +62,8 @@ impl Out {
 
     /// Prints a JSON value for a program.
     pub(crate) fn value(self, value: &Value) {
-        self.line(serde_json::to_string_pretty(value).expect("a JSON value has a text"));
+        let text = serde_json::to_string_pretty(value).expect("a JSON value has a text");
+        self.line(if self.terminal { crate::escape::json(&text) } else { text });
     }
 
     /// Prints a remark that isn't the result.

@@ -12,3 +12,5 @@ mod offline;
 mod piped;
 #[path = "command_line/stack.rs"]
 mod stack;
+#[path = "command_line/terminal.rs"]
+mod terminal;

@@ -201,5 +201,9 @@ fn doctor_says_what_is_in_the_way() {
     home.write("file", "");
     home.run(&["doctor", "--data-dir", "file"]).ends(8, "is no folder");
     home.run(&["doctor", "--auth", "off"]).ends(0, "auth is off");
+    home.write(".config/steadyhand/policy.toml", "");
+    let policy = home.path().join(".config/steadyhand/policy.toml");
+    std::fs::set_permissions(&policy, std::fs::Permissions::from_mode(0o620)).unwrap();
+    home.run(&["doctor"]).ends(8, "chmod go-w");
     assert!(!home.path().join(".local").exists(), "doctor makes nothing");
 }

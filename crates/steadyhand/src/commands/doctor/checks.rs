@@ -28,7 +28,16 @@ const EARLIEST: Timestamp = Timestamp(1_767_225_600_000_000);
 /// Offsets from the base of the ports that this build listens on: gateway, executor, supervisor.
 const OFFSETS: [u16; 3] = [0, 40, 50];
 
+/// What others may do with a file that decides: read it.
+const OTHERS_WRITE: u32 = 0o022;
+
 pub(super) fn policy(config: &Config) -> Finding {
+    for file in [&config.places.config_file, &config.places.policy_file] {
+        if fs::metadata(file).is_ok_and(|meta| meta.mode() & OTHERS_WRITE != 0) {
+            let fact = format!("other users can change {}, and so what is allowed", file.display());
+            return Finding::fail("policy", fact, format!("`chmod go-w {}`", file.display()));
+        }
+    }
     match config.policy() {
         Ok(policy) => Finding::ok("policy", format!("{} rules", policy.rule_count())),
         Err(fault) => Finding::of("policy", fault),

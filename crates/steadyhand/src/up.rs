@@ -1,6 +1,6 @@
 //! Starting services, and ending them in order: stop accepting, drain, flush, sign the head.
 
-use std::{sync::Arc, time::Duration};
+use std::{io::IsTerminal, sync::Arc, time::Duration};
 
 use axum::Router;
 use serde_json::json;
@@ -76,8 +76,11 @@ fn start(config: Config, services: &[Wire], folder: Option<&str>) -> anyhow::Res
 
 fn init_log(level: &str) {
     let filter = tracing_subscriber::EnvFilter::try_new(level).unwrap_or_default();
-    let log =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
     // A second start in one process keeps the first log.
     let _ = log.try_init();
 }
@@ -92,6 +95,8 @@ async fn run_services(config: Config, services: &[Wire], folder: Option<&str>) -
         let router = parts.router(&base, service).await?;
         ready.push((listener, router));
     }
+    // Before recovery, whose decisions belong into the log files, too.
+    let logs = parts.log_files(&base);
     if let Some(pipeline) = &parts.pipeline {
         let found = pipeline.recover().await.map_err(|e| Fault::new(Exit::Integrity, chain(&e)))?;
         parts.calls.event(
@@ -113,7 +118,7 @@ async fn run_services(config: Config, services: &[Wire], folder: Option<&str>) -
     let described = Described::write(&base.config, services.contains(&Wire::Gateway))?;
     parts.calls.event("startup", &json!({"port_base": base.config.port_base, "services": names(services)}));
     greet(&base.config, services);
-    let background = parts.background(&base);
+    let background = parts.background(&base, logs);
     let exit = tokio::select! {
         () = signals.next() => Exit::Done,
         why = base.store.failed() => {
@@ -239,18 +244,22 @@ impl Assembly {
         }
     }
 
-    /// Logs and retention, beside the services.
-    fn background(&self, base: &Base) -> Background {
-        let mut tasks = Vec::new();
-        if let Some(pipeline) = self.pipeline.clone() {
-            let logs = base.config.places.data_dir.join("logs").join("gateway");
-            match (Sink::file(&logs.join("actions.jsonl")), Sink::file(&logs.join("audit.jsonl"))) {
-                (Ok(actions), Ok(audit)) => tasks.push(tokio::spawn(tail::follow(pipeline, actions, audit))),
-                (Err(error), _) | (_, Err(error)) => {
-                    tracing::warn!(%error, "no log files in {}", logs.display())
-                }
+    /// Follows the pipeline into its log files from now on.
+    fn log_files(&self, base: &Base) -> Option<tokio::task::JoinHandle<()>> {
+        let pipeline = self.pipeline.clone()?;
+        let logs = base.config.places.data_dir.join("logs").join("gateway");
+        match (Sink::file(&logs.join("actions.jsonl")), Sink::file(&logs.join("audit.jsonl"))) {
+            (Ok(actions), Ok(audit)) => Some(tokio::spawn(tail::follow(pipeline, actions, audit))),
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::warn!(%error, "no log files in {}", logs.display());
+                None
             }
         }
+    }
+
+    /// Health and retention, beside the services and their logs.
+    fn background(&self, base: &Base, logs: Option<tokio::task::JoinHandle<()>>) -> Background {
+        let mut tasks = Vec::from_iter(logs);
         if self.pipeline.is_some() {
             let health = Arc::clone(&self.health);
             tasks.push(tokio::spawn(async move { health.run().await }));

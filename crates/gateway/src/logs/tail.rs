@@ -11,22 +11,25 @@ use tokio::sync::broadcast::error::RecvError;
 use super::sink::Sink;
 use crate::wire::{time, trail};
 
-/// Follows the pipeline until it is gone.
-pub async fn follow(pipeline: Pipeline, actions: Sink, audit: Sink) {
+/// Follows the pipeline until it is gone. What is committed after this call is followed, also before the
+/// returned future is first polled.
+pub fn follow(pipeline: Pipeline, actions: Sink, audit: Sink) -> impl Future<Output = ()> + Send {
     let mut commits = pipeline.listen();
-    loop {
-        match commits.recv().await {
-            Ok(commit) => {
-                for line in lines(&commit) {
-                    actions.line(line.to_string().into_bytes());
+    async move {
+        loop {
+            match commits.recv().await {
+                Ok(commit) => {
+                    for line in lines(&commit) {
+                        actions.line(line.to_string().into_bytes());
+                    }
+                    if ends_a_run(&commit) {
+                        tell_trail(&pipeline, &commit, &audit).await;
+                    }
                 }
-                if ends_a_run(&commit) {
-                    tell_trail(&pipeline, &commit, &audit).await;
-                }
+                // These files are a tail, not the truth: what was missed is in the journal.
+                Err(RecvError::Lagged(missed)) => tracing::debug!(missed, "the log tail skipped commits"),
+                Err(RecvError::Closed) => return,
             }
-            // These files are a tail, not the truth: what was missed is in the journal.
-            Err(RecvError::Lagged(missed)) => tracing::debug!(missed, "the log tail skipped commits"),
-            Err(RecvError::Closed) => return,
         }
     }
 }

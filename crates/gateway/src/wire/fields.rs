@@ -2,6 +2,8 @@
 //! contract's 422 answers (0.4). Unknown fields are ignored; numbers and booleans written as text are
 //! taken, as the contract's first implementation took them.
 
+use std::num::IntErrorKind;
+
 use serde_json::{Map, Value, json};
 
 /// Where a field comes from: the first word of an error's `loc`.
@@ -234,7 +236,13 @@ fn whole(value: &Value) -> Result<i64, (&'static str, &'static str)> {
                 )),
             }
         }
-        Value::String(s) => s.trim().parse::<i64>().map_err(|_| parsing),
+        Value::String(s) => match s.trim().parse::<i64>() {
+            Ok(i) => Ok(i),
+            // A number all the same; its bounds are told or clamped by whoever asked for it.
+            Err(error) if *error.kind() == IntErrorKind::PosOverflow => Ok(i64::MAX),
+            Err(error) if *error.kind() == IntErrorKind::NegOverflow => Ok(i64::MIN),
+            Err(_) => Err(parsing),
+        },
         Value::Bool(b) => Ok(i64::from(*b)),
         _ => Err(("int_type", "Input should be a valid integer")),
     }

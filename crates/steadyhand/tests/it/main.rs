@@ -6,8 +6,12 @@
 mod support;
 
 mod actions;
+mod approvals;
+mod capabilities;
 mod errors;
 mod health;
 mod keys;
+mod lists;
 mod scopes;
+mod trails;
 mod validation;

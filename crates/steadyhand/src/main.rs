@@ -38,7 +38,7 @@ use fault::Fault;
 
 fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|first| first == "__exec") {
-        // The restricted stage must come before anything starts a thread; it returns only on failure.
+        // The restricted stage must come before anything starts a thread.
         let code = steadyhand_executors::sandbox::stage_main();
         return ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX));
     }

@@ -5,7 +5,7 @@
 pub mod app_close;
 pub mod app_launch;
 pub mod browser_open;
-mod check;
+pub(crate) mod check;
 pub mod clipboard_read;
 pub mod clipboard_write;
 pub mod file_read;

@@ -30,6 +30,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::{
+    content::{Keep, Sealed},
     place::{Place, Roots},
     refusal::Refusal,
     temp::Sweeper,
@@ -39,7 +40,7 @@ use self::{
 };
 use crate::{
     HandsError,
-    capabilities::{SHORT_TIMEOUT_MAX_MS, file_read, file_write},
+    capabilities::{SHORT_TIMEOUT_MAX_MS, check::kind, file_read, file_write},
 };
 
 /// The largest file that is read, written or kept for an undo, in bytes (contract 5.3).
@@ -116,11 +117,12 @@ impl Files {
         if intent == Intent::Write {
             content_of(&attempt.params)?;
         }
-        let sealed =
-            self.look(attempt.timeout, move |inner, stop| content::seal(&inner.roots.locate(&wanted)?, stop));
-        let sealed = sealed.await?;
-        let pre_image = if intent == Intent::Write { sealed.content } else { None };
-        Ok(Prepared { operands: vec![sealed.operand], pre_image })
+        let keep = if intent == Intent::Write { Keep::Content } else { Keep::DigestOnly };
+        let sealed = self.look(attempt.timeout, move |inner, stop| {
+            content::seal(&inner.roots.locate(&wanted)?, keep, stop)
+        });
+        let Sealed { operand, content } = sealed.await?;
+        Ok(Prepared { operands: vec![operand], pre_image: content })
     }
 
     /// Reads the attempt's file.
@@ -241,7 +243,7 @@ impl Files {
         match attempt.params.get("path") {
             None | Some(Value::Null) => Err(Refusal::Required("path")),
             Some(Value::String(path)) => Wanted::parse(path, self.inner.roots.names()),
-            Some(_) => Err(Refusal::IllTyped("Parameter 'path' must be a string".to_owned())),
+            Some(other) => Err(not_text("path", other)),
         }
     }
 
@@ -249,7 +251,7 @@ impl Files {
     async fn see(&self, attempt: &Attempt) -> Result<Operand, Failure> {
         let wanted = self.wanted(attempt)?;
         let look = self.look(LOOK_MAX, move |inner, stop| {
-            Ok(content::seal(&inner.roots.locate(&wanted)?, stop)?.operand)
+            Ok(content::seal(&inner.roots.locate(&wanted)?, Keep::DigestOnly, stop)?.operand)
         });
         look.await
     }
@@ -275,7 +277,7 @@ fn content_of(params: &Value) -> Result<&str, Refusal> {
     let content = match params.get("content") {
         None | Some(Value::Null) => "",
         Some(Value::String(content)) => content,
-        Some(_) => return Err(Refusal::IllTyped("Parameter 'content' must be a string".to_owned())),
+        Some(other) => return Err(not_text("content", other)),
     };
     let bytes = content.len();
     if bytes as u64 > CONTENT_BYTES_MAX { Err(Refusal::ContentTooLarge { bytes }) } else { Ok(content) }
@@ -290,6 +292,10 @@ fn check_sealed(sealed: Option<&Operand>, path: &std::path::Path, content: &[u8]
         }
         _ => Ok(()),
     }
+}
+
+fn not_text(param: &str, given: &Value) -> Refusal {
+    Refusal::IllTyped(format!("Parameter '{param}' must be a string, got {}", kind(given)))
 }
 
 fn effect(kind: &str, target: String) -> SideEffect {

@@ -82,7 +82,8 @@ fn wanted(schema: &Value, path: &Path) -> Option<String> {
     Some(format!("{words}{or_null}"))
 }
 
-fn kind(value: &Value) -> &'static str {
+/// A value's type, in words.
+pub(crate) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",

@@ -1,7 +1,11 @@
 //! Reads a file's content, bounded, whatever its size claims to be.
 
-use std::{fs::File, io::Read as _};
+use std::{
+    fs::File,
+    io::{self, Read as _},
+};
 
+use sha2::{Digest as _, Sha256};
 use steadyhand_core::{approval::Operand, digest::Digest};
 
 use super::{
@@ -13,6 +17,9 @@ use super::{
 
 /// How much is read or written between two looks at the stop flag.
 pub(super) const CHUNK_BYTES: usize = 256 * 1024;
+
+/// How much is hashed at once where the content isn't kept.
+const HASHED_AT_ONCE_BYTES: usize = 64 * 1024;
 
 /// The whole content of `found`.
 pub(super) fn read(found: &Found, stop: &Stop) -> Result<Vec<u8>, Refusal> {
@@ -44,7 +51,36 @@ pub(super) fn read_open(mut file: &File, size: u64, stop: &Stop) -> Result<Vec<u
     }
 }
 
-/// A place as an approval is bound to it, with its content where that is small enough to be kept.
+/// The digest and the size of `file`, which had `size` bytes a moment ago, without holding its content.
+pub(super) fn digest_open(mut file: &File, size: u64, stop: &Stop) -> Result<(Digest, u64), Refusal> {
+    // Small files need no large chunk; a size that lies still gets a useful one.
+    let room = usize::try_from(size).unwrap_or(0).saturating_add(1);
+    let mut chunk = vec![0; room.clamp(HASHED_AT_ONCE_BYTES / 16, HASHED_AT_ONCE_BYTES)];
+    let (mut hasher, mut bytes) = (Sha256::new(), 0_u64);
+    loop {
+        stop.check()?;
+        let read = match file.read(&mut chunk) {
+            Ok(0) => return Ok((Digest::from_bytes(&hasher.finalize().into()), bytes)),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Refusal::io("reading the file")(error)),
+        };
+        hasher.update(&chunk[..read]);
+        bytes += read as u64;
+        if bytes > CONTENT_BYTES_MAX {
+            return Err(Refusal::TooLarge { bytes: file.metadata().map_or(0, |m| m.len()).max(bytes) });
+        }
+    }
+}
+
+/// Whether a look keeps the content that it sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    Content,
+    DigestOnly,
+}
+
+/// A place as an approval is bound to it, with its content where that is kept and small enough.
 #[derive(Debug)]
 pub(super) struct Sealed {
     pub(super) operand: Operand,
@@ -52,26 +88,27 @@ pub(super) struct Sealed {
 }
 
 /// Looks at `place`. Files over [`CONTENT_BYTES_MAX`] are known by identity and size alone.
-pub(super) fn seal(place: &Place, stop: &Stop) -> Result<Sealed, Refusal> {
-    let (identity, content, size) = match place {
-        Place::Vacant(vacant) => (vacant.folder_identity, None, 0),
-        Place::There(found) => {
-            let content = match read(found, stop) {
-                Err(Refusal::TooLarge { .. }) => None,
-                content => Some(content?),
-            };
-            let size = content.as_ref().map_or(found.metadata.len(), |c| c.len() as u64);
-            (Identity::of(&found.metadata), content, size)
-        }
+pub(super) fn seal(place: &Place, keep: Keep, stop: &Stop) -> Result<Sealed, Refusal> {
+    let sealed = |identity: Identity, digest, size, content| {
+        let path = place.path().to_string_lossy().into_owned();
+        let param = "path".to_owned();
+        Sealed { operand: Operand { param, path, identity: identity.text(), digest, size }, content }
     };
-    let operand = Operand {
-        param: "path".to_owned(),
-        path: place.path().to_string_lossy().into_owned(),
-        identity: identity.text(),
-        digest: content.as_deref().map(Digest::of),
-        size,
+    let found = match place {
+        Place::Vacant(vacant) => return Ok(sealed(vacant.folder_identity, None, 0, None)),
+        Place::There(found) => found,
     };
-    Ok(Sealed { operand, content })
+    let (identity, size) = (Identity::of(&found.metadata), found.metadata.len());
+    let seen = match keep {
+        _ if size > CONTENT_BYTES_MAX => Err(Refusal::TooLarge { bytes: size }),
+        Keep::Content => read(found, stop).map(|c| (Digest::of(&c), c.len() as u64, Some(c))),
+        Keep::DigestOnly => digest_open(&found.open()?, size, stop).map(|(d, bytes)| (d, bytes, None)),
+    };
+    match seen {
+        Ok((digest, size, content)) => Ok(sealed(identity, Some(digest), size, content)),
+        Err(Refusal::TooLarge { bytes }) => Ok(sealed(identity, None, bytes, None)),
+        Err(refusal) => Err(refusal),
+    }
 }
 
 /// What was sealed of the file: that there was none, its content, or no more than its size.
@@ -116,7 +153,13 @@ mod tests {
             (most + 1, 1, false),
         ] {
             fs::write(&path, vec![b'x'; bytes]).unwrap();
+            let digest = digest_open(&File::open(&path).unwrap(), claimed, &Stop::default());
             let read = read_open(&File::open(&path).unwrap(), claimed, &Stop::default());
+            match (digest, &read) {
+                (Ok(seen), Ok(content)) => assert_eq!(seen, (Digest::of(content), bytes as u64)),
+                (Err(Refusal::TooLarge { bytes: said }), Err(_)) => assert!(said > CONTENT_BYTES_MAX),
+                (other, _) => panic!("{bytes} as {claimed}: {other:?}"),
+            }
             match read {
                 Ok(content) => assert!(fits && content.len() == bytes, "{bytes} as {claimed}"),
                 Err(Refusal::TooLarge { bytes: said }) => assert!(!fits && said == bytes as u64),
@@ -135,6 +178,8 @@ mod tests {
     fn a_file_without_an_end_is_read_up_to_the_bound() {
         let endless = read_open(&File::open("/dev/zero").unwrap(), 0, &Stop::default());
         assert!(matches!(endless, Err(Refusal::TooLarge { bytes }) if bytes == CONTENT_BYTES_MAX + 1));
+        let endless = digest_open(&File::open("/dev/zero").unwrap(), 0, &Stop::default());
+        assert!(matches!(endless, Err(Refusal::TooLarge { bytes }) if bytes > CONTENT_BYTES_MAX));
     }
 
     #[test]
@@ -142,6 +187,8 @@ mod tests {
         let stop = Stop::default();
         stop.stop();
         let ended = read_open(&File::open("/dev/zero").unwrap(), 0, &stop);
+        assert!(matches!(ended, Err(Refusal::Stopped)));
+        let ended = digest_open(&File::open("/dev/zero").unwrap(), 0, &stop);
         assert!(matches!(ended, Err(Refusal::Stopped)));
     }
 }

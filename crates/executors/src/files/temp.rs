@@ -37,6 +37,12 @@ pub(super) fn is_temp(name: &OsStr) -> bool {
     name.to_str().is_some_and(|n| n.starts_with(PREFIX) && n.ends_with(SUFFIX))
 }
 
+/// Whether `name` is exactly as [`Temp::create`] makes them: only such are swept.
+fn is_own(name: &OsStr) -> bool {
+    let random = name.to_str().and_then(|n| n.strip_prefix(PREFIX)?.strip_suffix(SUFFIX));
+    random.is_some_and(|r| r.len() == RANDOM_BYTES * 2 && r.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
 /// A new file beside the one that it will replace; removed unless it does.
 #[derive(Debug)]
 pub(super) struct Temp<'a> {
@@ -111,7 +117,7 @@ fn remove_stale(temp: &Temp<'_>) -> io::Result<bool> {
     for entry in temp.folder.entries()?.take(SWEPT_ENTRIES_MAX) {
         let entry = entry?;
         let name = entry.file_name();
-        if !is_temp(&name) || name == temp.name() {
+        if !is_own(&name) || name == temp.name() {
             continue;
         }
         use cap_std::fs::MetadataExt as _;

@@ -11,7 +11,7 @@ use steadyhand_core::{
 };
 
 use super::{
-    content::{self, Before, Sealed},
+    content::{self, Before, Keep, Sealed},
     diff,
     place::{Place, Roots},
     refusal::Refusal,
@@ -52,12 +52,18 @@ pub(super) fn undo(tools: Tools<'_>, undo: Undo<'_>, stop: &Stop) -> Result<Undo
             return Err(failed("what the file held wasn't kept, so it can't be put back"));
         }
     };
-    let place = tools.roots.locate(undo.wanted)?;
+    let place = match tools.roots.locate(undo.wanted) {
+        Err(refusal @ (Refusal::NotAFile { .. } | Refusal::NotAFolder { .. })) => {
+            let message = format!("`{}` was changed since the action wrote it: {refusal}", before.path);
+            return Err(UndoError::Conflict { message, diff: None });
+        }
+        place => place?,
+    };
     if place.path().to_string_lossy() != before.path {
         let message = format!("`{}` is `{}` by now", undo.wanted.given, place.path().display());
         return Err(UndoError::Conflict { message, diff: None });
     }
-    let present = content::seal(&place, stop)?;
+    let present = content::seal(&place, Keep::Content, stop)?;
     let name = &before.path;
     if present.operand.digest.as_ref() == before.digest.as_ref()
         && Before::of(&present.operand) != Before::Large
@@ -113,7 +119,7 @@ fn conflict(undo: Undo<'_>, present: &Sealed) -> UndoError {
 fn moved_on(refusal: Refusal, undo: Undo<'_>, stop: &Stop, roots: &Roots) -> UndoError {
     match refusal {
         Refusal::Stale { .. } | Refusal::Unsteady { .. } => {
-            match roots.locate(undo.wanted).and_then(|place| content::seal(&place, stop)) {
+            match roots.locate(undo.wanted).and_then(|place| content::seal(&place, Keep::Content, stop)) {
                 Ok(present) => conflict(undo, &present),
                 Err(refusal) => refusal.into(),
             }
@@ -132,7 +138,7 @@ fn remove(
     let unsteady = || Refusal::Unsteady { given: undo.wanted.given.clone() };
     let Place::There(found) = place else { return Err(unsteady().into()) };
     let (folder, name): (Dir, OsString) = roots.holder(&found)?.ok_or_else(unsteady)?;
-    let now = content::seal(&Place::There(found), stop)?;
+    let now = content::seal(&Place::There(found), Keep::Content, stop)?;
     if now.operand != *present {
         return Err(conflict(undo, &now));
     }
@@ -144,7 +150,7 @@ fn remove(
 
 /// Looks afresh whether it is as before.
 fn check(roots: &Roots, undo: Undo<'_>, stop: &Stop) -> Result<(), UndoError> {
-    let now = content::seal(&roots.locate(undo.wanted)?, stop)?;
+    let now = content::seal(&roots.locate(undo.wanted)?, Keep::DigestOnly, stop)?;
     if now.operand.digest == undo.before.digest {
         Ok(())
     } else {

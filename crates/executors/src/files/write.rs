@@ -18,7 +18,7 @@ use rustix::{
     fs::{Access, AtFlags, Mode, OFlags, RenameFlags},
     io::Errno,
 };
-use steadyhand_core::{approval::Operand, chance::Entropy, digest::Digest};
+use steadyhand_core::{approval::Operand, chance::Entropy};
 
 use super::{
     content::{self, Before, CHUNK_BYTES},
@@ -175,8 +175,8 @@ fn check_late(target: &Target, order: Order<'_>, stop: &Stop) -> Result<(), Refu
         return Err(changed());
     }
     let Before::Content(digest) = Before::of(sealed) else { return Ok(()) };
-    match content::read_open(&file, found.len(), stop) {
-        Ok(content) if Digest::of(&content) == *digest => Ok(()),
+    match content::digest_open(&file, found.len(), stop) {
+        Ok((now, _)) if now == *digest => Ok(()),
         Ok(_) | Err(Refusal::TooLarge { .. }) => Err(changed()),
         Err(refusal) => Err(refusal),
     }

@@ -63,7 +63,11 @@ async fn bad_arguments_are_refused_in_the_contracts_words() {
         (json!({}), "path argument required", FailureClass::ExecutionError),
         (json!({"path": null}), "path argument required", FailureClass::ExecutionError),
         (json!({"path": ""}), "path argument required", FailureClass::ExecutionError),
-        (json!({"path": 1}), "Parameter 'path' must be a string", FailureClass::ValidationFailed),
+        (
+            json!({"path": 1}),
+            "Parameter 'path' must be a string, got a number",
+            FailureClass::ValidationFailed,
+        ),
         (json!([]), "path argument required", FailureClass::ExecutionError),
         (json!(null), "path argument required", FailureClass::ExecutionError),
     ] {

@@ -97,6 +97,7 @@ async fn a_folder_swapped_for_a_link_never_leads_out() {
     fs::create_dir(&inside).unwrap();
     let outside = world.top.join("outside");
     let around = world.snapshot("outside");
+    put_link(&folder, "inside");
     let swapping = Swapping::start(move |round| match round % 3 {
         0 => put_link(&folder, "../outside"),
         1 => put_link(&folder, &outside),

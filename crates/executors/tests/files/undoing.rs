@@ -125,6 +125,19 @@ async fn a_file_too_large_for_the_bound_is_a_conflict_without_a_diff() {
 }
 
 #[tokio::test]
+async fn a_folder_in_the_files_place_is_a_conflict() {
+    let world = World::new();
+    let (attempt, prepared) = done(&world, "a.txt", "new").await;
+    fs::remove_file(world.root.join("a.txt")).unwrap();
+    fs::create_dir(world.root.join("a.txt")).unwrap();
+    let Err(UndoError::Conflict { message, .. }) = world.undo(&attempt, &prepared, UndoMode::Real).await
+    else {
+        panic!("a folder was taken for the file")
+    };
+    assert!(message.ends_with("was changed since the action wrote it: Not a file: a.txt"), "{message}");
+}
+
+#[tokio::test]
 async fn a_path_that_leads_elsewhere_is_a_conflict() {
     let world = World::new();
     world.link("link", "a.txt");

@@ -66,7 +66,7 @@ async fn content_is_bounded() {
     assert_eq!(world.get("a.txt").as_deref(), Some(OLD));
     let failure =
         world.execute(&attempt("file.write", json!({"path": "a.txt", "content": 1}))).await.unwrap_err();
-    assert_eq!(failure.message, "Parameter 'content' must be a string");
+    assert_eq!(failure.message, "Parameter 'content' must be a string, got a number");
 }
 
 #[tokio::test]
@@ -117,14 +117,30 @@ async fn other_names_of_the_file_keep_the_old_content() {
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_written_leaves_everything_as_it_was() {
+async fn a_full_disk_leaves_the_old_content_and_nothing_else() {
     let world = World::new();
-    // A name that is free for the file but too long for the temporary file's folder can't be made; a file in
-    // a folder's place can.
-    let before = world.snapshot("root");
-    assert!(world.write("x/y/a.txt/../z", "new").await.is_err());
-    assert!(world.write("new/a.txt/", "new").await.is_err());
-    assert!(world.snapshot("root") == before);
+    let full = world.root.join("full");
+    fs::create_dir(&full).unwrap();
+    let flags = rustix::mount::MountFlags::empty();
+    // Mounting takes the administrator's rights; without them there is no small disk to fill.
+    if rustix::mount::mount("tmpfs", &full, "tmpfs", flags, c"size=64k").is_err() {
+        return;
+    }
+    world.put("full/a.txt", OLD);
+    let before = world.snapshot("root/full");
+    let ended = [
+        world.write("full/a.txt", &"x".repeat(1 << 20)).await,
+        world.write("full/x/y/new", &"x".repeat(1 << 20)).await,
+    ];
+    let after = world.snapshot("root/full");
+    let fits = world.write("full/a.txt", "fits").await;
+    rustix::mount::unmount(&full, rustix::mount::UnmountFlags::DETACH).unwrap();
+    for failure in ended.map(Result::unwrap_err) {
+        assert!(failure.message.starts_with("writing the temporary file failed: "), "{}", failure.message);
+        assert_eq!((failure.status, failure.effect), (Status::Error, Effect::None));
+    }
+    assert!(after == before, "a failed write left something");
+    assert_eq!(fits.unwrap().result["bytes_written"], 4);
 }
 
 #[tokio::test]
@@ -217,6 +233,9 @@ async fn what_a_crash_left_is_swept_and_the_young_is_not() {
     let stale = world.root.join(".steadyhand-00000000000000aa.tmp");
     let young = world.root.join(".steadyhand-00000000000000bb.tmp");
     let other = world.root.join("sub/.steadyhand-00000000000000cc.tmp");
+    let theirs = world.root.join(".steadyhand-notes.tmp");
+    fs::write(&theirs, "theirs").unwrap();
+    fs::File::options().write(true).open(&theirs).unwrap().set_modified(UNIX_EPOCH).unwrap();
     for file in [&stale, &young, &other] {
         fs::write(file, "half").unwrap();
     }
@@ -224,11 +243,11 @@ async fn what_a_crash_left_is_swept_and_the_young_is_not() {
         fs::File::options().write(true).open(file).unwrap().set_modified(UNIX_EPOCH).unwrap();
     }
     world.write("a.txt", "new").await.unwrap();
-    assert_eq!(world.temps(), [young.clone(), other.clone()]);
+    assert_eq!(world.temps(), [young.clone(), theirs.clone(), other.clone()]);
     // Once it has aged it goes too: the folder wasn't clean.
     let aged = fs::metadata(&young).unwrap().modified().unwrap() - Duration::from_secs(3600);
     fs::File::options().write(true).open(&young).unwrap().set_modified(aged).unwrap();
     world.write("a.txt", "newer").await.unwrap();
     world.write("sub/new", "new").await.unwrap();
-    assert_eq!(world.temps(), [] as [&Path; 0]);
+    assert_eq!(world.temps(), [theirs]);
 }

@@ -54,7 +54,7 @@ fn raced(path: &str, sealed: bool, change: impl FnOnce(&Path)) -> (Bench, Result
     let wanted = bench.wanted(path);
     let place = bench.roots.locate(&wanted).unwrap();
     let stop = Stop::default();
-    let seal = sealed.then(|| content::seal(&place, &stop).unwrap().operand);
+    let seal = sealed.then(|| content::seal(&place, content::Keep::DigestOnly, &stop).unwrap().operand);
     let order = Order { wanted: &wanted, content: b"new", sealed: seal.as_ref() };
     let target = match place {
         Place::There(found) => existing(&bench.roots, found, order).unwrap(),

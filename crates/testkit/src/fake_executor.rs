@@ -69,6 +69,7 @@ struct World {
     undone: Vec<ActionId>,
     undo_script: VecDeque<Script>,
     prepare_failures: HashMap<String, Failure>,
+    looks_hang: bool,
 }
 
 /// Scripted hands. Clones work in the same world.
@@ -110,6 +111,19 @@ impl FakeExecutor {
     /// Lets every look at a capability's operands fail.
     pub fn prepare_fails(&self, intent: &str, failure: Failure) {
         self.lock().prepare_failures.insert(intent.to_owned(), failure);
+    }
+
+    /// Lets every look at the world hang from now on, or answer again.
+    pub fn looks_hang(&self, hang: bool) {
+        self.lock().looks_hang = hang;
+    }
+
+    async fn before_a_look(&self) {
+        tokio::task::yield_now().await;
+        let hangs = self.lock().looks_hang;
+        if hangs {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Puts a file into the world, as somebody else would.
@@ -205,6 +219,9 @@ impl World {
             }
             FILE_READ => {
                 let path = text(attempt, "path");
+                if attempt.operands.first().is_some_and(|o| *o != self.operand(path)) {
+                    return Err(Failure::denied("the file changed").with_code("APPROVAL_STALE"));
+                }
                 let content = self.files.get(path).ok_or_else(|| Failure::error("no such file"))?;
                 result = json!({"content": content});
             }
@@ -222,16 +239,17 @@ fn text<'a>(attempt: &'a Attempt, param: &str) -> &'a str {
 #[async_trait]
 impl Executor for FakeExecutor {
     async fn prepare(&self, attempt: &Attempt) -> Result<Prepared, Failure> {
-        tokio::task::yield_now().await;
+        self.before_a_look().await;
         let world = self.lock();
         if let Some(failure) = world.prepare_failures.get(&attempt.intent) {
             return Err(failure.clone());
         }
-        if attempt.intent != FILE_WRITE {
-            return Ok(Prepared::default());
-        }
         let path = text(attempt, "path");
-        let pre_image = world.files.get(path).map(|c| c.clone().into_bytes());
+        let pre_image = match attempt.intent.as_str() {
+            FILE_WRITE => world.files.get(path).map(|c| c.clone().into_bytes()),
+            FILE_READ => None,
+            _ => return Ok(Prepared::default()),
+        };
         Ok(Prepared { operands: vec![world.operand(path)], pre_image })
     }
 
@@ -269,6 +287,7 @@ impl Executor for FakeExecutor {
     }
 
     async fn verify(&self, attempt: &Attempt, _: &Executed) -> Verification {
+        self.before_a_look().await;
         let world = self.lock();
         let holds = || {
             let held = world.files.get(text(attempt, "path")).map(String::as_str);
@@ -283,7 +302,7 @@ impl Executor for FakeExecutor {
     }
 
     async fn probe(&self, attempt: &Attempt) -> Probe {
-        tokio::task::yield_now().await;
+        self.before_a_look().await;
         let world = self.lock();
         if let Some(probe) = world.probes.get(&attempt.intent) {
             return *probe;

@@ -20,6 +20,7 @@ use crate::{
     answer::{codes, note},
     draft::Draft,
     execute::new_attempt,
+    look,
     run::detached,
     validate,
 };
@@ -36,7 +37,7 @@ impl Pipeline {
             }
         };
         // An operand that can't be looked at fails when it runs; the question is asked all the same.
-        let operands = look(inner, &draft).await.map(|p| p.operands).unwrap_or_default();
+        let operands = operands(inner, &draft).await.map(|p| p.operands).unwrap_or_default();
         let expires_at = inner.parts.clock.now().plus(APPROVAL_LIFE);
         let seal = Seal { operands, expires_at, ..current_seal(inner, &draft) };
         draft.push(inner, Event::Asked { seal });
@@ -192,7 +193,7 @@ async fn still_as_shown(inner: &Inner, draft: &Draft) -> Result<Option<Prepared>
     if validate::rule(inner, draft).decision == Decision::Deny {
         return Err(Stale::PolicyChanged);
     }
-    let prepared = match look(inner, draft).await {
+    let prepared = match operands(inner, draft).await {
         Ok(prepared) => Some(prepared),
         Err(_) if shown.operands.is_empty() => None,
         Err(_) => return Err(Stale::OperandChanged { path: shown.operands[0].path.clone() }),
@@ -204,11 +205,11 @@ async fn still_as_shown(inner: &Inner, draft: &Draft) -> Result<Option<Prepared>
 }
 
 /// Looks at the action's operands; capabilities that this build can't run have none to look at.
-async fn look(inner: &Inner, draft: &Draft) -> Result<Prepared, Failure> {
+async fn operands(inner: &Inner, draft: &Draft) -> Result<Prepared, Failure> {
     if draft.capability.as_ref().is_none_or(|c| !c.implemented) {
         return Ok(Prepared::default());
     }
-    inner.parts.executor.prepare(&new_attempt(inner, draft)).await
+    look::prepare(inner, &new_attempt(inner, draft)).await
 }
 
 /// The seal that the request would get now, operands and expiry aside.

@@ -16,6 +16,7 @@ use steadyhand_core::{
     store::{Keep, Payload, PayloadKind, StoreError},
     time::millis,
 };
+use steadyhand_policy::Decision as Ruling;
 use steadyhand_reliability::retry::{Decision, Failed};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -24,11 +25,10 @@ use crate::{
     Inner,
     answer::{codes, note},
     draft::Draft,
-    output, verify,
+    look::{self, ANSWER_GRACE},
+    output, validate, verify,
 };
 
-/// Time that an executor gets beyond the attempt's own to say so itself (D-35).
-const ANSWER_GRACE: Duration = Duration::from_secs(2);
 /// The least time that an attempt gets, however near the deadline is.
 const ATTEMPT_MIN: Duration = Duration::from_millis(1);
 
@@ -152,10 +152,13 @@ impl Run<'_> {
         if self.cancel.is_cancelled() {
             return Ok(Err(Failure::cancelled("cancelled before it was dispatched", Effect::None)));
         }
+        if number > 1 && validate::rule(self.inner, draft).decision == Ruling::Deny {
+            return Ok(Err(Failure::denied("not repeated: the policy has come to deny it")));
+        }
         if self.capability.has_effect {
             let prepared = match prepared {
                 Some(prepared) => prepared,
-                None => match self.look(attempt).await {
+                None => match look::prepare(self.inner, attempt).await {
                     Ok(prepared) => prepared,
                     Err(failure) => return Ok(Err(failure)),
                 },
@@ -169,7 +172,9 @@ impl Run<'_> {
                 return Ok(Err(Failure::cancelled("cancelled before it was handed over", Effect::None)));
             }
         } else {
-            let operands = Vec::new();
+            // It changes nothing, so what was shown must be there at every attempt.
+            attempt.operands = draft.record.seal.as_ref().map(|s| s.operands.clone()).unwrap_or_default();
+            let operands = attempt.operands.clone();
             draft.push(self.inner, Event::Dispatched(self.dispatched(attempt, number, operands, false)));
             // It isn't worth a commit, but whoever looks sees that it runs.
             self.inner.live.update(&Arc::new(draft.record.clone()));
@@ -184,14 +189,6 @@ impl Run<'_> {
             let waited = budget.as_millis();
             Err(Failure::timeout(format!("the executor gave no answer within {waited}ms"), effect))
         }))
-    }
-
-    /// A look at the operands, for as long as the attempt itself may take.
-    async fn look(&self, attempt: &Attempt) -> Result<Prepared, Failure> {
-        let look = self.inner.parts.executor.prepare(attempt);
-        tokio::time::timeout(attempt.timeout + ANSWER_GRACE, look).await.unwrap_or_else(|_| {
-            Err(Failure::timeout("the executor gave no answer when asked for a look", Effect::None))
-        })
     }
 
     /// Why a repeat would overwrite what somebody else wrote since the dispatch before, if it would: what
@@ -211,7 +208,7 @@ impl Run<'_> {
         }
         if touched {
             let attempt = Attempt { operands: before.operands.clone(), ..attempt.clone() };
-            if self.inner.parts.executor.probe(&attempt).await == Probe::Done {
+            if look::probe(self.inner, &attempt).await == Probe::Done {
                 return None;
             }
         }
@@ -336,7 +333,7 @@ impl Run<'_> {
             (_, RepeatSafe::WhenProbed) => {
                 let before = draft.record.dispatch.as_ref().map(|d| d.operands.clone()).unwrap_or_default();
                 let attempt = Attempt { operands: before, ..attempt.clone() };
-                matches!(self.inner.parts.executor.probe(&attempt).await, Probe::Done | Probe::NotDone)
+                matches!(look::probe(self.inner, &attempt).await, Probe::Done | Probe::NotDone)
             }
         }
     }
@@ -386,6 +383,9 @@ fn ending(failure: &Failure, repeat_is_safe: bool) -> (State, String) {
             (State::Timeout, codes::OUTCOME_UNKNOWN)
         }
         Status::Timeout => (State::Timeout, codes::TIMEOUT),
+        Status::NotReached | Status::Full if failure.effect != Effect::None && !repeat_is_safe => {
+            (State::Failed, codes::OUTCOME_UNKNOWN)
+        }
         Status::Error | Status::NotReached | Status::Full => (State::Failed, codes::EXECUTION_FAILED),
         Status::NotImplemented => (State::Failed, codes::VALIDATION_FAILED),
         Status::CircuitOpen => (State::Failed, codes::CIRCUIT_OPEN),

@@ -10,6 +10,7 @@ mod draft;
 mod execute;
 mod ledger;
 mod live;
+mod look;
 mod lookup;
 mod output;
 mod pending;

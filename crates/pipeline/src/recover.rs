@@ -15,11 +15,13 @@ use steadyhand_core::{
     failure::FailureClass,
     store::StoreError,
 };
+use steadyhand_policy::{Decision, Query};
 
 use crate::{
     Exact, Pipeline, PipelineError,
     answer::{codes, note},
     draft::Draft,
+    look,
     undo::Known,
     verify,
 };
@@ -106,11 +108,15 @@ impl Pipeline {
             recovery.outcome_unknown += 1;
             return Ok(self.end_unknown(record).await?);
         };
-        let probe = match capability.repeat_safe {
-            RepeatSafe::Always => Probe::NotDone,
-            RepeatSafe::Never | RepeatSafe::WhenProbed => inner.parts.executor.probe(known.attempt()).await,
+        let repeat_safe = match self.denied_by_now(&record, &known) {
+            true => RepeatSafe::Never,
+            false => capability.repeat_safe,
         };
-        match (capability.repeat_safe, probe) {
+        let probe = match repeat_safe {
+            RepeatSafe::Always => Probe::NotDone,
+            RepeatSafe::Never | RepeatSafe::WhenProbed => look::probe(inner, known.attempt()).await,
+        };
+        match (repeat_safe, probe) {
             (RepeatSafe::Always, _) | (RepeatSafe::WhenProbed, Probe::Done | Probe::NotDone) => {
                 recovery.rerun += 1;
                 self.rerun(record, known)?;
@@ -125,6 +131,13 @@ impl Pipeline {
             }
         }
         Ok(())
+    }
+
+    /// Whether the operator has come to deny it: a start must not repeat that.
+    fn denied_by_now(&self, record: &ActionRecord, known: &Known) -> bool {
+        let Value::Object(params) = &known.attempt().params else { return true };
+        let query = Query { intent: &record.intent, params, caller: &record.caller };
+        self.inner.parts.policy.current().decide(&query).decision == Decision::Deny
     }
 
     /// Runs it again in the background, as the next attempt of the same action.
@@ -180,7 +193,7 @@ impl Pipeline {
     async fn settle_undo(&self, record: ActionRecord) -> Result<(), StoreError> {
         let inner = &*self.inner;
         let probe = match Known::of(inner, &record).await? {
-            Some(known) => inner.parts.executor.probe(known.attempt()).await,
+            Some(known) => look::probe(inner, known.attempt()).await,
             None => Probe::Undecidable,
         };
         let mut draft = self.draft(record, Map::new());

@@ -13,6 +13,7 @@ use crate::{
     Inner,
     answer::{codes, note},
     draft::Draft,
+    look,
 };
 
 /// Looks at the world and writes down what was seen.
@@ -23,7 +24,7 @@ pub(crate) async fn verify(
     executed: &Executed,
 ) -> Verification {
     let began = Instant::now();
-    let verification = inner.parts.executor.verify(attempt, executed).await;
+    let verification = look::verify(inner, attempt, executed).await;
     let verify_ms = millis(began.elapsed());
     draft.push(inner, Event::Verified { verification: verification.clone(), verify_ms });
     draft.reached(inner, Step::Verified);

@@ -244,3 +244,44 @@ async fn a_read_that_policy_asks_about_runs_after_a_yes() {
     assert!(rig.approve(&id).await.ok);
     assert_eq!((rig.hands.calls().len(), rig.store.commits()), (1, 2));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_was_asked_about_reads_what_was_shown() {
+    let rig = rig().policy(ASK_ALL).build();
+    rig.hands.put("/r/a", "shown");
+    let id = rig.pending(steadyhand_testkit::builder::read("/r/a")).await;
+    let busy = steadyhand_core::failure::Failure {
+        retry_after: Some(s(5)),
+        ..steadyhand_core::failure::Failure::full("busy")
+    };
+    rig.hands.then("file.read", [Script::Fail(busy)]);
+    let (answer, ()) = tokio::join!(rig.approve(&id), async {
+        rig.hands.called(1).await;
+        settle().await;
+        rig.hands.put("/r/a", "another secret");
+    });
+    assert_eq!((answer.ok, answer.code(), &answer.output), (false, "APPROVAL_STALE", &None));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn on_many_threads_too_one_decision_counts() {
+    for seed in 0..20 {
+        let rig = rig().seed(seed).build();
+        let id = rig.pending(shell("id")).await;
+        let decide = |n: u32| {
+            let (pipeline, id) = (rig.pipeline.clone(), id.clone());
+            tokio::spawn(async move {
+                let by = Caller::operator();
+                if n.is_multiple_of(3) {
+                    pipeline.deny(&id, &by, None).await
+                } else {
+                    pipeline.approve(&id, &by).await
+                }
+            })
+        };
+        let answers = join_all((0..100).map(decide)).await;
+        let counted = answers.iter().filter(|a| a.as_ref().unwrap().as_ref().unwrap().ok).count();
+        assert_eq!(counted, 1);
+        assert!(rig.hands.calls().len() <= 1);
+    }
+}

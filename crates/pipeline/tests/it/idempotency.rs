@@ -242,3 +242,26 @@ async fn a_key_that_another_process_took_first_gives_its_action() {
     assert_eq!((other.code(), other.id()), ("IDEMPOTENCY_CONFLICT", first));
     assert_eq!((rig.all().len(), rig.hands.calls().len()), (1, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_question_that_lost_its_key_to_another_process_gives_its_place_back() {
+    let limits = steadyhand_pipeline::Limits { pending_per_caller_max: 1, ..Default::default() };
+    let rig = rig().limits(limits).build();
+    let first = rig.pending(shell("id").key("k")).await;
+    let second = rig.second();
+    second.store.miss_next_claim();
+    let repeat = second.run(shell("id").key("k")).await;
+    assert_eq!((repeat.ok, repeat.id(), repeat.state()), (true, first, State::PendingApproval));
+    second.pending(shell("another")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn on_many_threads_too_a_key_is_one_action() {
+    for seed in 0..20 {
+        let rig = rig().seed(seed).policy(ALLOW_ALL).build();
+        let answers = join_all((0..100).map(|_| rig.spawn(shell("id").key("k")))).await;
+        let id = rig.only().action_id;
+        assert!(answers.into_iter().all(|a| a.unwrap().unwrap().id() == id));
+        assert_eq!(rig.hands.calls().len(), 1);
+    }
+}

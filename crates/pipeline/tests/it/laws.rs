@@ -17,9 +17,9 @@ use State::{
 /// cancel before the dispatch end the action at once, and a retry or a rerun dispatches again.
 const NEXT: [(State, &[State]); 12] = [
     (Planned, &[Planned, Validated]),
-    (Validated, &[Validated, PendingApproval, Executing, Failed, Cancelled]),
+    (Validated, &[Validated, PendingApproval, Executing, Failed, Timeout, Cancelled]),
     (PendingApproval, &[Approved, Denied, Cancelled]),
-    (Approved, &[Executing, Failed, Cancelled]),
+    (Approved, &[Executing, Failed, Timeout, Cancelled]),
     (Executing, &[Executing, Verifying, Succeeded, Failed, Timeout, Cancelled]),
     (Verifying, &[Succeeded, Failed]),
     (Succeeded, &[RolledBack]),

@@ -353,3 +353,40 @@ async fn an_undo_in_doubt_that_nobody_can_settle_isnt_called_done() {
     assert_eq!((record.state, record.undoing), (State::Succeeded, false));
     assert_eq!(next.events(&id).last(), Some(&"undo_failed"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_operator_denies_by_now_isnt_rerun_at_the_start() {
+    let deny = ALLOW_ALL.replace("allow", "deny");
+    for kind in KINDS {
+        let rig = rig().policy(ALLOW_ALL).build();
+        rig.hands.put("/r/a", "old");
+        rig.dies_at(Step::Dispatched);
+        rig.try_run(kind.asked()).await.unwrap_err();
+        rig.set_policy(&deny);
+        let (next, recovery) = rig.restart().await;
+        assert_eq!((recovery.rerun, recovery.outcome_unknown), (0, 1), "{kind:?}");
+        assert_eq!(what_is_left(&next).await, Left::Unknown(0), "{kind:?}");
+        assert_eq!(next.hands.file("/r/a").as_deref(), Some("old"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rerun_waits_for_a_disk_with_room() {
+    let rig = rig().policy(ALLOW_ALL).build();
+    rig.dies_at(Step::Dispatched);
+    rig.try_run(Kind::Always.asked()).await.unwrap_err();
+    rig.store.plan_commits(vec![Some(steadyhand_core::store::StoreError::DiskFull); 5]);
+    let (next, _) = rig.restart().await;
+    assert_eq!(what_is_left(&next).await, Left::Succeeded(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rerun_can_be_cancelled() {
+    let rig = rig().policy(ALLOW_ALL).build();
+    rig.hands.then("clipboard.write", [Script::HangForever, Script::HangUntilCancelled]);
+    let _run = rig.spawn(Kind::Always.asked());
+    rig.hands.called(1).await;
+    let (next, _) = rig.restart().await;
+    next.hands.called(2).await;
+    assert!(next.cancel(&next.only().action_id).await.ok);
+}

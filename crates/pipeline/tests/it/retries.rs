@@ -232,3 +232,56 @@ async fn what_a_failed_attempt_has_to_show_is_kept() {
     assert_eq!((answer.code(), answer.output.clone()), ("EXECUTION_FAILED", Some(shown.clone())));
     assert_eq!(rig.only().execution.unwrap().output, shown);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_connection_is_unknown_where_a_repeat_could_do_it_twice() {
+    let lost = || Failure { effect: Effect::Unknown, ..Failure::not_reached("reset midway") };
+    let cases = [(shell("id"), "shell.run", 1, "OUTCOME_UNKNOWN"), (clipboard(), "clipboard.write", 2, "")];
+    for (asked, intent, calls, code) in cases {
+        let rig = rig().policy(ALLOW_ALL).script(intent, [Script::Fail(lost())]).build();
+        let answer = rig.run(asked).await;
+        assert_eq!((answer.code(), rig.hands.calls().len()), (code, calls), "{intent}");
+        assert_eq!(answer.state() == State::Failed, calls == 1, "{intent}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_policy_has_come_to_deny_isnt_repeated() {
+    let busy = Failure { retry_after: Some(s(5)), ..Failure::full("busy") };
+    let rig = rig().policy(ALLOW_ALL).script("shell.run", [Script::Fail(busy)]).build();
+    let run = rig.spawn(shell("id"));
+    rig.hands.called(1).await;
+    rig.set_policy(&ALLOW_ALL.replace("allow", "deny"));
+    let answer = run.await.unwrap().unwrap();
+    assert_eq!((answer.state(), answer.code()), (State::Failed, "POLICY_DENIED"));
+    assert_eq!(rig.hands.calls().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unasked_write_takes_a_new_look_at_what_others_wrote_meanwhile() {
+    let busy = Failure { retry_after: Some(s(5)), ..Failure::full("busy") };
+    let rig = rig().policy(ALLOW_ALL).script("file.write", [Script::Fail(busy)]).build();
+    rig.hands.put("/r/a", "old");
+    let run = rig.spawn(write("/r/a", "new"));
+    rig.hands.called(1).await;
+    crate::rig::settle().await;
+    rig.hands.put("/r/a", "somebody else's");
+    let id = run.await.unwrap().unwrap().id();
+    assert_eq!(rig.hands.file("/r/a").as_deref(), Some("new"));
+    assert!(rig.undo(&id, steadyhand_core::executor::UndoMode::Real).await.ok);
+    assert_eq!(rig.hands.file("/r/a").as_deref(), Some("somebody else's"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_have_been_touched_and_then_changed_is_left_alone() {
+    let lost = Failure { retry_after: Some(s(5)), ..Failure::timeout("lost", Effect::Unknown) };
+    let rig = rig().policy(ALLOW_ALL).script("file.write", [Script::FailAfterEffect(lost)]).build();
+    rig.hands.put("/r/a", "old");
+    let run = rig.spawn(write("/r/a", "new"));
+    rig.hands.called(1).await;
+    crate::rig::settle().await;
+    rig.hands.put("/r/a", "somebody else's");
+    let answer = run.await.unwrap().unwrap();
+    assert_eq!((answer.state(), answer.code()), (State::Failed, "OUTCOME_UNKNOWN"));
+    assert_eq!(rig.hands.file("/r/a").as_deref(), Some("somebody else's"));
+}

@@ -258,3 +258,19 @@ async fn the_observer_sees_the_road_in_order() {
     let road = Step::ALL.iter().filter(|step| rig.saw(**step)).count();
     assert_eq!(road, 9, "all but the two of an undo");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_hears_each_commit_in_order() {
+    let rig = rig().build();
+    let mut commits = rig.pipeline.listen();
+    let id = rig.pending(shell("id")).await;
+    rig.approve(&id).await;
+    let mut heard = Vec::new();
+    let mut last = None;
+    while let Ok(commit) = commits.try_recv() {
+        heard.extend(commit.entries.iter().cloned());
+        last = Some(commit.record.clone());
+    }
+    assert_eq!(heard, rig.history(&id));
+    assert_eq!(*last.unwrap(), rig.record(&id));
+}

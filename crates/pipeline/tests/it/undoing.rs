@@ -147,3 +147,17 @@ async fn whoever_asked_may_go_away_during_an_undo() {
     settle().await;
     assert_eq!(rig.record(&id).state, State::RolledBack);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn on_many_threads_too_one_undo_puts_back() {
+    for _ in 0..20 {
+        let (rig, id) = written().await;
+        let undo = |_| {
+            let (pipeline, id) = (rig.pipeline.clone(), id.clone());
+            tokio::spawn(async move { pipeline.undo(&id, &Caller::operator(), UndoMode::Real).await })
+        };
+        let answers = join_all((0..50).map(undo)).await;
+        assert_eq!(answers.iter().filter(|a| a.as_ref().unwrap().as_ref().unwrap().ok).count(), 1);
+        assert_eq!(rig.hands.undone(), 1);
+    }
+}

@@ -47,3 +47,22 @@ async fn a_read_is_not_verified() {
     let answer = rig.run(ask("window.list", json!({}))).await;
     assert!(answer.ok && rig.only().execution.unwrap().verification.is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_hangs_keeps_no_action_from_ending() {
+    let rig = rig().policy(ALLOW_ALL).build();
+    rig.hands.looks_hang(true);
+    let began = tokio::time::Instant::now();
+    let answer = rig.run(write("/r/a", "new").max_retries(0)).await;
+    assert_eq!((answer.state(), answer.code()), (State::Timeout, "TIMEOUT"), "nothing was dispatched");
+    assert_eq!((began.elapsed().as_secs(), rig.hands.calls().len()), (12, 0));
+    rig.hands.looks_hang(false);
+    rig.hands.then("shell.run", [Script::Slow(std::time::Duration::from_secs(1))]);
+    let run = rig.spawn(shell("id"));
+    rig.hands.called(1).await;
+    rig.hands.looks_hang(true);
+    let answer = run.await.unwrap().unwrap();
+    assert!(answer.ok, "{answer:?}");
+    let seen = answer.record.unwrap().execution.clone().unwrap().verification.unwrap();
+    assert_eq!(seen.verdict, Verdict::Unverifiable);
+}

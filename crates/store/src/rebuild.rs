@@ -23,10 +23,7 @@ impl Journal {
             replay(&tx)?;
             tx.commit()
         });
-        done.map_err(|error| match error {
-            rusqlite::Error::FromSqlConversionFailure(..) => trouble::of_read(error),
-            other => trouble::of_write(&other, 0),
-        })
+        done.map_err(|error| trouble::of_write(&error, 0))
     }
 }
 

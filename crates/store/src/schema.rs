@@ -14,9 +14,9 @@ mod migrations {
 /// How long a lock that another program holds is waited for.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pages (4 KiB each) of the log after which the writer copies them into the database.
-const CHECKPOINT_PAGES: u32 = 4_000;
+const CHECKPOINT_PAGES: u32 = 16_000;
 /// Bytes that the log's file keeps after it was copied.
-const WAL_BYTES_KEPT: u32 = 32 << 20;
+const WAL_BYTES_KEPT: u32 = 64 << 20;
 /// Statements kept prepared, per connection.
 const STATEMENTS_KEPT: usize = 64;
 

@@ -5,6 +5,10 @@ use steadyhand_core::store::StoreError;
 
 /// What an error during a write means for the commits of the transaction, none of which is kept.
 pub(crate) fn of_write(error: &Error, waiting: usize) -> StoreError {
+    // Only a fold of stored events reads during a write; what it can't read harms nobody else.
+    if let Error::FromSqlConversionFailure(..) | Error::InvalidColumnType(..) = error {
+        return of_read(error);
+    }
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::DiskFull,
         // Another program holds the database's lock for longer than we wait.

@@ -279,3 +279,17 @@ async fn a_payload_under_another_name_does_not_open() {
     let refused = store.payload("act_x", PayloadKind::Params).await;
     assert!(matches!(refused, Err(steadyhand_core::store::StoreError::Corrupt(_))));
 }
+
+#[tokio::test]
+async fn a_row_that_can_not_be_read_fails_who_needs_it_and_nobody_else() {
+    let folder = journal().await;
+    quick(&folder).execute("UPDATE actions SET record = 'x'", []).unwrap();
+    let store = folder.open().unwrap();
+    let now = folder.clock.now();
+    let mut draft = Draft::plan(1, now);
+    let without_record = Commit { record: None, ..draft.commit() };
+    let corrupt = |result| matches!(result, Err(steadyhand_core::store::StoreError::Corrupt(_)));
+    assert!(corrupt(store.commit(without_record).await));
+    assert!(corrupt(store.action(draft.id()).await.map(|_| 0)));
+    assert_eq!(store.commit(service(9, now)).await, Ok(7));
+}

@@ -178,11 +178,11 @@ impl Capability {
         self.required.iter().filter(absent).map(|name| ParamError::Missing(name)).collect()
     }
 
-    /// The parameters that are unknown or of the wrong type.
+    /// The parameters that the capability doesn't know.
     #[must_use]
-    pub fn ill_typed(&self, params: &Map<String, Value>) -> Vec<ParamError> {
+    pub fn unknown(&self, params: &Map<String, Value>) -> Vec<ParamError> {
         let known: Vec<&'static str> = self.required.iter().chain(self.optional).copied().collect();
-        let mut errors: Vec<ParamError> = params
+        params
             .keys()
             .filter(|name| !known.contains(&name.as_str()))
             .map(|name| ParamError::Unknown {
@@ -190,7 +190,13 @@ impl Capability {
                 nearest: nearest(name, known.iter().copied()),
                 known: known.clone(),
             })
-            .collect();
+            .collect()
+    }
+
+    /// The parameters that are unknown or of the wrong type.
+    #[must_use]
+    pub fn ill_typed(&self, params: &Map<String, Value>) -> Vec<ParamError> {
+        let mut errors = self.unknown(params);
         if errors.is_empty()
             && let Err(message) = (self.check)(&Value::Object(params.clone()))
         {

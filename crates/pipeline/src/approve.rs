@@ -179,8 +179,12 @@ impl Pipeline {
     /// The answer when an action isn't in the state that a verb needs.
     pub(crate) async fn wrong_state(&self, id: &ActionId, verb: &str) -> Result<Answer, PipelineError> {
         let Some(record) = self.get(id).await? else { return Ok(Answer::not_found(id)) };
+        // In the state that the verb needs: somebody else was first and isn't done yet.
+        let contested = if verb == "undo" { State::Succeeded } else { State::PendingApproval };
         let message = match record.state {
-            State::PendingApproval => format!("Cannot {verb} action: another decision on it is being made"),
+            state if state == contested => {
+                format!("Cannot {verb} action: another decision on it is being made")
+            }
             state => format!("Cannot {verb} action in state '{state}'"),
         };
         Ok(Answer::of(record, None).but(codes::INVALID_STATE, message))

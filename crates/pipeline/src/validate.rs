@@ -96,7 +96,11 @@ pub(crate) fn check(
     };
     let mut checks = vec![passed("capability_exists", None), implemented(capability)];
     let mut reason = None;
-    let missing = capability.missing(params);
+    let mut missing = capability.missing(params);
+    if !missing.is_empty() {
+        // A misspelt name is the likely reason.
+        missing.extend(capability.unknown(params));
+    }
     checks.push(params_check("required_params", &missing, &mut reason));
     if reason.is_none() {
         checks.push(params_check("param_types", &capability.ill_typed(params), &mut reason));

@@ -78,6 +78,8 @@ pub(crate) struct Common {
 pub(crate) enum Command {
     /// Start all services in one process
     Up(UpArgs),
+    /// Stop the services that run on the data folder: what runs may end, then the journal is closed
+    Down,
     /// Start one service alone
     Serve(ServeArgs),
     /// Ask for one action, and wait for its outcome

@@ -7,6 +7,7 @@ pub(crate) mod capabilities;
 pub(crate) mod configuration;
 pub(crate) mod decide;
 pub(crate) mod doctor;
+pub(crate) mod down;
 pub(crate) mod health;
 pub(crate) mod policy;
 pub(crate) mod token;

@@ -90,6 +90,7 @@ fn talk(session: &Session, command: &Command) -> anyhow::Result<Exit> {
             Command::Audit(command) => commands::audit::run(session, command).await,
             Command::Capabilities(args) => commands::capabilities::run(session, args).await,
             Command::Health => commands::health::run(session).await,
+            Command::Down => commands::down::run(session).await,
             Command::Up(_)
             | Command::Serve(_)
             | Command::Config(_)

@@ -66,8 +66,11 @@ pub(crate) fn serve(args: &ServeArgs, config: Config) -> anyhow::Result<Exit> {
 
 fn start(config: Config, services: &[Wire], folder: Option<&str>) -> anyhow::Result<Exit> {
     init_log(&config.log_level);
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("steadyhand").build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("steadyhand")
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .build()?;
     let result = runtime.block_on(run_services(config, services, folder));
     // Whatever blocks still has had its time.
     runtime.shutdown_timeout(Duration::from_secs(1));

@@ -279,9 +279,11 @@ async fn a_yes_and_a_cancel_at_once_end_in_one_state_that_the_world_agrees_with(
             let done = state == "succeeded";
             assert!(done || state == "cancelled", "{state}");
             assert_eq!(stack.root().join(&path).exists(), done, "{state}");
-            let said_done = answers.iter().filter(|(verb, answer)| *verb == "approve" && answer["ok"] == true);
+            let said_done =
+                answers.iter().filter(|(verb, answer)| *verb == "approve" && answer["ok"] == true);
             assert_eq!(said_done.count(), usize::from(done), "{state}");
-            let said_cancelled = answers.iter().any(|(verb, answer)| *verb == "cancel" && answer["ok"] == true);
+            let said_cancelled =
+                answers.iter().any(|(verb, answer)| *verb == "cancel" && answer["ok"] == true);
             assert_eq!(said_cancelled, !done, "{state}");
         }
     })

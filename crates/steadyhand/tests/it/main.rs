@@ -7,11 +7,17 @@ mod support;
 
 mod actions;
 mod approvals;
+mod cancel;
 mod capabilities;
+mod crash;
 mod errors;
+mod gate;
 mod health;
 mod keys;
 mod lists;
+mod openclaw;
 mod scopes;
+mod secrets;
 mod trails;
+mod undo;
 mod validation;

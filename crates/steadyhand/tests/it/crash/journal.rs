@@ -22,15 +22,15 @@ pub(super) async fn record(client: &Client, id: &str) -> Value {
     client.get(&format!("/v1/actions/{id}")).await.ok()["action"].clone()
 }
 
-/// The newest actions, newest first: pages until `enough` says so of all rows so far, or there are no more.
+/// The newest actions, newest first, page by page until `enough` says so of a page, or there are no more.
 pub(super) async fn newest(client: &Client, mut enough: impl FnMut(&[Value]) -> bool) -> Vec<Value> {
     let mut rows = Vec::new();
     for page in 0..PAGES_MAX {
         let path = format!("/v1/actions?limit={PAGE}&offset={}", page * PAGE);
         let Value::Array(found) = client.get(&path).await.ok()["actions"].take() else { panic!("no rows") };
-        let last = found.len() < PAGE;
+        let done = enough(&found) || found.len() < PAGE;
         rows.extend(found);
-        if last || enough(&rows) {
+        if done {
             return rows;
         }
     }

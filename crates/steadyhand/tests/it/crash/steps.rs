@@ -255,8 +255,8 @@ impl Drill {
             assert_eq!(answer["state"], "rolled_back", "{context}: {answer}");
         }
         if self.road.writes() {
-            let is_back = self.road == Road::Undo;
-            self.file_holds(step, if is_back { BEFORE } else { &content(step) });
+            let expected = if self.road == Road::Undo { BEFORE.to_owned() } else { content(step) };
+            self.file_holds(step, &expected);
         }
         self.has_ended(&client, request, then, &answer, &context).await;
     }

@@ -194,7 +194,8 @@ impl Builder {
         command
     }
 
-    fn spawn(&self, base: u16) -> Child {
+    /// Starts the program on this base and waits for nothing.
+    pub(crate) fn spawn(&self, base: u16) -> Child {
         let mut command = self.command();
         match self.serve {
             Some(service) => command.arg("serve").arg(service.word()),

@@ -68,6 +68,7 @@ struct World {
     effects: Vec<ActionId>,
     undone: Vec<ActionId>,
     undo_script: VecDeque<Script>,
+    undo_look_takes: VecDeque<Duration>,
     prepare_failures: HashMap<String, Failure>,
     looks_hang: bool,
 }
@@ -96,6 +97,11 @@ impl FakeExecutor {
     /// Adds to the script of undos that really are done.
     pub fn then_undo(&self, calls: impl IntoIterator<Item = Script>) {
         self.lock().undo_script.extend(calls);
+    }
+
+    /// How long the next descriptions of an undo take, from the look to the answer.
+    pub fn undo_looks_take(&self, times: impl IntoIterator<Item = Duration>) {
+        self.lock().undo_look_takes.extend(times);
     }
 
     /// What verification of a capability says, whatever the world holds.
@@ -232,6 +238,31 @@ impl World {
     }
 }
 
+impl World {
+    fn put_back(
+        &mut self,
+        attempt: &Attempt,
+        pre_image: Option<&[u8]>,
+        mode: UndoMode,
+    ) -> Result<Undone, UndoError> {
+        let (path, content) = (text(attempt, "path"), text(attempt, "content"));
+        if self.files.get(path).map(String::as_str) != Some(content) {
+            return Err(UndoError::Conflict { message: format!("{path} changed since"), diff: None });
+        }
+        if mode == UndoMode::Real {
+            match pre_image {
+                Some(bytes) => {
+                    let before = String::from_utf8(bytes.to_vec()).expect("the map holds text");
+                    self.files.insert(path.to_owned(), before);
+                }
+                None => drop(self.files.remove(path)),
+            }
+            self.undone.push(attempt.action_id.clone());
+        }
+        Ok(Undone { summary: format!("{path} as it was before"), diff: None })
+    }
+}
+
 fn text<'a>(attempt: &'a Attempt, param: &str) -> &'a str {
     attempt.params[param].as_str().unwrap_or_default()
 }
@@ -336,22 +367,15 @@ impl Executor for FakeExecutor {
                 _ => {}
             }
         }
-        let (path, content) = (text(attempt, "path"), text(attempt, "content"));
-        let mut world = self.lock();
-        if world.files.get(path).map(String::as_str) != Some(content) {
-            return Err(UndoError::Conflict { message: format!("{path} changed since"), diff: None });
+        let seen = self.lock().put_back(attempt, pre_image, mode);
+        let takes = match mode {
+            UndoMode::DryRun => self.lock().undo_look_takes.pop_front(),
+            UndoMode::Real => None,
+        };
+        if let Some(takes) = takes {
+            tokio::time::sleep(takes).await;
         }
-        if mode == UndoMode::Real {
-            match pre_image {
-                Some(bytes) => {
-                    let before = String::from_utf8(bytes.to_vec()).expect("the map holds text");
-                    world.files.insert(path.to_owned(), before);
-                }
-                None => drop(world.files.remove(path)),
-            }
-            world.undone.push(attempt.action_id.clone());
-        }
-        Ok(Undone { summary: format!("{path} as it was before"), diff: None })
+        seen
     }
 
     fn availability(&self, _: &str) -> Availability {

@@ -265,3 +265,31 @@ async fn on_many_threads_too_a_key_is_one_action() {
         assert_eq!(rig.hands.calls().len(), 1);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_with_what_runs_is_heard_at_once() {
+    let rig = rig().policy(ALLOW_ALL).script("shell.run", [Script::Slow(s(8))]).build();
+    let first = rig.spawn(shell("id").key("k"));
+    rig.hands.called(1).await;
+    let began = tokio::time::Instant::now();
+    let answer = rig.run(shell("whoami").key("k")).await;
+    assert_eq!((answer.code(), began.elapsed()), ("IDEMPOTENCY_CONFLICT", s(0)));
+    assert_eq!(first.await.unwrap().unwrap().id(), answer.id());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeat_of_what_isnt_in_the_journal_yet_names_its_action_when_its_time_is_up() {
+    let rig = rig().build();
+    rig.store.commits_take(s(5));
+    let first = rig.spawn(shell("id").key("k"));
+    settle().await;
+    for (asked, code) in [(shell("id"), "TIMEOUT"), (shell("other"), "IDEMPOTENCY_CONFLICT")] {
+        let began = tokio::time::Instant::now();
+        let early = rig.run(asked.key("k").timeout(s(1))).await;
+        assert_eq!((early.ok, early.code(), began.elapsed()), (false, code, s(1)));
+        let refused = early.refused.unwrap();
+        assert_eq!((refused.state, refused.intent.as_str()), (State::Planned, "shell.run"));
+        assert!(refused.action_id.starts_with("act_"));
+    }
+    first.await.unwrap().unwrap();
+}

@@ -52,6 +52,8 @@ pub(crate) fn hold(store: &FakeStore, hands: &FakeExecutor) {
 fn every_step_is_legal(history: &[Entry]) {
     let mut state = Planned;
     for n in 1..=history.len() {
+        let begins_an_undo = matches!(history[n - 1].event, Event::UndoDispatched { .. });
+        assert!(!begins_an_undo || state == Succeeded, "an undo of what is {state}: {history:#?}");
         let next = ActionRecord::replay(&history[..n]).expect("begins with planned").state;
         let (_, allowed) = NEXT.iter().find(|(from, _)| *from == state).expect("the table is whole");
         assert!(next == state || allowed.contains(&next), "{state} to {next}: {history:#?}");

@@ -161,3 +161,17 @@ async fn on_many_threads_too_one_undo_puts_back() {
         assert_eq!(rig.hands.undone(), 1);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_that_comes_second_begins_nothing() {
+    let (rig, id) = written().await;
+    rig.hands.undo_looks_take([s(5)]);
+    let (late, early) = tokio::join!(rig.undo(&id, UndoMode::Real), async {
+        settle().await;
+        rig.undo(&id, UndoMode::Real).await
+    });
+    assert!(early.ok, "{early:?}");
+    assert_eq!((late.ok, late.code(), late.state()), (false, "INVALID_STATE", State::RolledBack));
+    assert_eq!(late.message(), "Cannot undo action in state 'rolled_back'");
+    assert_eq!(rig.events(&id).iter().filter(|e| **e == "undo_dispatched").count(), 1);
+}

@@ -1,6 +1,6 @@
 //! The executor: sends each attempt to the code of its capability, and bounds how many run at once.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use steadyhand_core::{
@@ -19,8 +19,12 @@ use crate::{
     shell::{Shell, ShellConfig},
 };
 
-/// How many attempts are prepared or executed at once; beyond, callers are told to come back.
+/// How many attempts are prepared or executed at once; others wait for a place.
 pub const CONCURRENT_MAX: usize = 64;
+
+/// How long an attempt waits for a place before its caller is told to come back. Who waits is bounded by
+/// the callers: actions that run at once, and connections.
+pub const PLACE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where the hands may reach.
 #[derive(Clone)]
@@ -107,9 +111,9 @@ impl Hands {
         })
     }
 
-    fn enter(&self) -> Result<SemaphorePermit<'_>, Failure> {
-        self.places
-            .try_acquire()
+    async fn enter(&self) -> Result<SemaphorePermit<'_>, Failure> {
+        tokio::time::timeout(PLACE_PATIENCE, self.wait())
+            .await
             .map_err(|_| Failure::full(format!("the executor is full: {CONCURRENT_MAX} actions at once")))
     }
 
@@ -123,7 +127,7 @@ impl Hands {
 impl Executor for Hands {
     async fn prepare(&self, attempt: &Attempt) -> Result<Prepared, Failure> {
         let hand = Hand::of_attempt(attempt)?;
-        let _place = self.enter()?;
+        let _place = self.enter().await?;
         match hand {
             Hand::Read => self.files.prepare(attempt, files::Intent::Read).await,
             Hand::Write => self.files.prepare(attempt, files::Intent::Write).await,
@@ -133,7 +137,7 @@ impl Executor for Hands {
 
     async fn execute(&self, attempt: &Attempt, cancel: &CancellationToken) -> Result<Executed, Failure> {
         let hand = Hand::of_attempt(attempt)?;
-        let _place = self.enter()?;
+        let _place = self.enter().await?;
         match hand {
             Hand::Read => self.files.read(attempt, cancel).await,
             Hand::Write => self.files.write(attempt, cancel).await,
@@ -261,11 +265,14 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn one_more_than_the_bound_is_told_to_come_back() {
+    #[tokio::test(start_paused = true)]
+    async fn who_finds_no_place_in_time_is_told_to_come_back() {
         let folder = tempfile::tempdir().unwrap();
         let hands = Hands::new(config(folder.path())).unwrap();
-        let mut places: Vec<_> = (0..CONCURRENT_MAX).map(|_| hands.enter().unwrap()).collect();
+        let mut places = Vec::new();
+        for _ in 0..CONCURRENT_MAX {
+            places.push(hands.enter().await.unwrap());
+        }
         for failure in [
             hands.execute(&attempt("file.write"), &CancellationToken::new()).await.unwrap_err(),
             hands.prepare(&attempt("file.write")).await.unwrap_err(),
@@ -276,6 +283,8 @@ mod tests {
         }
         assert!(!folder.path().join("a").exists());
         places.pop();
+        // Real work takes real time, which a paused clock would count as none.
+        tokio::time::resume();
         hands.execute(&attempt("file.write"), &CancellationToken::new()).await.unwrap();
     }
 

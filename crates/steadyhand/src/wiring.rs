@@ -62,6 +62,9 @@ impl Base {
             Arc::clone(&entropy),
         )
         .map_err(|error| crate::folders::journal_fault(&folder, &error))?;
+        for notice in store.notices() {
+            tracing::warn!(%notice, "the journal was repaired");
+        }
         let tokens = TokenStore::open(config.places.tokens(), Arc::clone(&entropy))
             .and_then(|tokens| tokens.ensure_defaults().map(|_| tokens))
             .map_err(|error| Fault::new(Exit::Configuration, error.to_string()))?;
@@ -81,7 +84,7 @@ impl Base {
             stage: "/proc/self/exe".into(),
             entropy: Arc::clone(&self.entropy),
         };
-        Hands::new(config).map_err(|error| Fault::new(Exit::Configuration, error.to_string()))
+        Hands::new(config).map_err(|error| Fault::new(Exit::Configuration, crate::folders::chain(&error)))
     }
 
     /// The action pipeline over `executor`.

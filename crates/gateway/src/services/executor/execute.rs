@@ -55,7 +55,10 @@ pub(super) async fn execute(State(service): State<Arc<ExecutorService>>, request
     let result = async {
         let body = asked.body().await?;
         let request = read(&null_as_absent(&body), asked.correlation.clone())?;
-        once(&service, request).await
+        // The execution goes on when the caller goes away; its outcome can be looked up.
+        let work = Arc::clone(&service);
+        let run = tokio::spawn(async move { once(&work, request).await });
+        run.await.map_err(|e| Problem::Internal(e.to_string()))?
     };
     let result = result.await;
     respond(result, &service.guard, &asked.path, &asked.correlation)

@@ -1,7 +1,7 @@
 //! The executor trait, spoken to an executor in another process. An attempt is sent once; when its
 //! answer is lost, the outcome is looked up, never asked for again (D-41).
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use async_trait::async_trait;
 use serde::{Serialize, de::DeserializeOwned};
@@ -19,6 +19,9 @@ use crate::{
     client::{self, CallError},
     services::executor::{UndoCall, VerifyCall},
 };
+
+/// A cancel that wasn't heard is told again after this long, until its attempt has ended.
+const TELL_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// An executor in another process.
 pub struct RemoteExecutor {
@@ -62,6 +65,24 @@ impl RemoteExecutor {
         let found: Value = read(&url, answer).map_err(|_| unknown())?;
         serde_json::from_value::<Result<Executed, Failure>>(found["answer"].clone())
             .unwrap_or_else(|_| Err(unknown()))
+    }
+}
+
+impl RemoteExecutor {
+    /// Once `cancel` is, tells the executor to stop the attempt until it says that it does. A cancel can
+    /// overtake the attempt that it is for. Ends when it was heard; dropped when the attempt has ended.
+    async fn stop(&self, attempt: &Attempt, cancel: &CancellationToken) {
+        cancel.cancelled().await;
+        let url = format!("{}/inner/cancel/{}", self.base, attempt.attempt_id);
+        loop {
+            // If the executor isn't there to be told, the attempt's own call says so.
+            let answer = client::post(&url, Some(&self.token), bytes::Bytes::new()).await;
+            let told = answer.ok().and_then(|(_, body)| serde_json::from_slice::<Value>(&body).ok());
+            if told.is_some_and(|told| told["cancelled"] == true) {
+                return;
+            }
+            tokio::time::sleep(TELL_AGAIN_AFTER).await;
+        }
     }
 }
 
@@ -111,12 +132,7 @@ impl Executor for RemoteExecutor {
         tokio::pin!(call);
         let answer = tokio::select! {
             answer = &mut call => answer,
-            () = cancel.cancelled() => {
-                let url = format!("{}/inner/cancel/{}", self.base, attempt.attempt_id);
-                // If the executor isn't there to be told, the call below says so.
-                let _ = client::post(&url, Some(&self.token), bytes::Bytes::new()).await;
-                call.await
-            }
+            () = self.stop(attempt, cancel) => call.await,
         };
         match answer {
             Ok(outcome) => outcome,

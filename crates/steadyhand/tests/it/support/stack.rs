@@ -159,8 +159,9 @@ impl Builder {
     pub(crate) async fn start(self) -> Stack {
         for _ in 0..PORT_RACES_MAX {
             let base = self.port_base.unwrap_or_else(free_base);
+            let starts = self.starts();
             let mut stack = Stack { builder: self.clone(), base, child: self.spawn(base) };
-            match stack.ready().await {
+            match stack.ready(starts).await {
                 Ok(()) => return stack,
                 Err(ended) if ended.code == Some(IN_USE) && self.port_base.is_none() => {}
                 Err(ended) => panic!("the stack doesn't start: {ended:?}"),
@@ -169,11 +170,14 @@ impl Builder {
         panic!("the stack's ports were taken {PORT_RACES_MAX} times");
     }
 
-    /// How a start ended that must not succeed.
+    /// How a start ended that must not succeed, with what it wrote to standard error.
     pub(crate) async fn refused(self) -> Ended {
         let base = self.port_base.unwrap_or_else(free_base);
-        let mut stack = Stack { builder: self.clone(), base, child: self.spawn(base) };
-        stack.ready().await.expect_err("the stack started, which it should not")
+        let before = self.log(".err").len();
+        let child = self.spawn(base).wait_with_output();
+        let output = tokio::time::timeout(END_PATIENCE, child).await.expect("the start is refused").unwrap();
+        let stderr = self.log(".err")[before..].to_owned();
+        Ended { code: output.status.code(), stdout: String::new(), stderr }
     }
 
     /// A command of the program in this stack's surroundings, nothing inherited but `PATH`.
@@ -216,6 +220,11 @@ impl Builder {
         command.spawn().unwrap()
     }
 
+    /// How often it has said that it started.
+    fn starts(&self) -> usize {
+        self.log(".out").matches("\"event\":\"startup\"").count()
+    }
+
     fn log(&self, name: &str) -> String {
         let path = self.folder().join(format!("{}{name}", self.serve.map_or("up", Service::word)));
         std::fs::read_to_string(path).unwrap_or_default()
@@ -250,7 +259,9 @@ impl Stack {
         self.builder.clone().port_base(self.base)
     }
 
-    async fn ready(&mut self) -> Result<(), Ended> {
+    /// Waits until it answers. `starts` is how often it had started before: an answer alone may come from
+    /// another program that has the ports.
+    async fn ready(&mut self, starts: usize) -> Result<(), Ended> {
         let services = self.builder.serve.map_or(Service::ALL.to_vec(), |service| vec![service]);
         for service in services {
             let client = self.client(service, Token::None);
@@ -258,19 +269,17 @@ impl Stack {
                 if let Some(status) = self.child.try_wait().unwrap() {
                     return Some(Some(status));
                 }
-                let healthy = client.try_send(Call::get("/healthz")).await.is_ok_and(|a| a.status == 200);
-                healthy.then_some(None)
+                let started = self.builder.starts() > starts;
+                let healthy =
+                    async || client.try_send(Call::get("/healthz")).await.is_ok_and(|a| a.status == 200);
+                (started && healthy().await).then_some(None)
             };
             if let Some(status) = until("the stack to answer", answers).await {
                 let (stdout, stderr) = (self.stdout(), self.stderr());
                 return Err(Ended { code: status.code(), stdout, stderr });
             }
         }
-        // Another program could answer there if ours failed to bind.
-        match self.child.try_wait().unwrap() {
-            None => Ok(()),
-            Some(status) => Err(Ended { code: status.code(), stdout: self.stdout(), stderr: self.stderr() }),
-        }
+        Ok(())
     }
 
     /// The folder that file actions work in.
@@ -394,8 +403,9 @@ impl Stack {
 
     /// Starts it on the same folders and ports, after it has ended.
     pub(crate) async fn start_again(&mut self) {
+        let starts = self.builder.starts();
         self.child = self.builder.spawn(self.base);
-        if let Err(ended) = self.ready().await {
+        if let Err(ended) = self.ready(starts).await {
             panic!("the stack doesn't start again: {ended:?}");
         }
     }

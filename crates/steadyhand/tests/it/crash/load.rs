@@ -1,6 +1,9 @@
 //! Clients that go on with what they were at when the program died, and know what may be there.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use steadyhand_testkit::chance::Seeded;
@@ -12,6 +15,9 @@ use crate::support::{Call, Client, until};
 const BASE: &str = "as it was";
 /// How many questions a client leaves open before it decides on the oldest.
 const LEFT_OPEN_MAX: usize = 4;
+
+/// Far longer than any action here takes.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The connection broke: the program died.
 #[derive(Debug)]
@@ -301,5 +307,8 @@ async fn decide(client: &Client, verb: &str, action: &Value) -> Result<Value, Br
 }
 
 async fn call(client: &Client, call: Call) -> Result<Value, Broken> {
-    client.try_send(call).await.map(|answer| answer.ok()).map_err(|_| Broken)
+    let told = format!("{call:?}");
+    let answer = tokio::time::timeout(ANSWER_PATIENCE, client.try_send(call)).await;
+    let answer = answer.unwrap_or_else(|_| panic!("neither an answer nor an end: {told}"));
+    answer.map(|answer| answer.ok()).map_err(|_| Broken)
 }

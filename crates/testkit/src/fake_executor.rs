@@ -26,6 +26,9 @@ pub const FILE_WRITE: &str = "file.write";
 /// The capability that reads a file of the world.
 pub const FILE_READ: &str = "file.read";
 
+/// How long a test waits for calls: far longer than any takes, in virtual time no time at all.
+const CALLS_WITHIN: Duration = Duration::from_secs(600);
+
 /// What one call does. A call beyond the script is [`Script::Done`].
 #[derive(Debug, Clone)]
 pub enum Script {
@@ -174,14 +177,20 @@ impl FakeExecutor {
     }
 
     /// Returns once `count` calls were made in all.
+    ///
+    /// # Panics
+    /// If they aren't within [`CALLS_WITHIN`].
     pub async fn called(&self, count: usize) {
-        loop {
-            let told = self.called.notified();
-            if self.lock().calls.len() >= count {
-                return;
+        let calls = async {
+            loop {
+                let told = self.called.notified();
+                if self.lock().calls.len() >= count {
+                    return;
+                }
+                told.await;
             }
-            told.await;
-        }
+        };
+        tokio::time::timeout(CALLS_WITHIN, calls).await.expect("the calls are made in time");
     }
 
     fn lock(&self) -> MutexGuard<'_, World> {

@@ -285,3 +285,14 @@ async fn on_many_threads_too_one_decision_counts() {
         assert!(rig.hands.calls().len() <= 1);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_was_set_back_delays_an_expiry_and_doesnt_lose_it() {
+    let rig = rig().build();
+    let id = rig.pending(shell("id")).await;
+    rig.set_back(s(60));
+    pass(s(121)).await;
+    assert_eq!(rig.record(&id).state, State::PendingApproval);
+    pass(s(121)).await;
+    assert_eq!(rig.record(&id).state, State::Cancelled);
+}

@@ -101,3 +101,14 @@ async fn anothers_action_needs_the_scope_approve() {
     let allowed = rig.pipeline.cancel(&id, &other(&[Scope::Approve])).await.unwrap();
     assert_eq!((allowed.ok, allowed.state()), (true, State::Cancelled));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_after_a_cancel_isnt_tried_again_and_is_called_a_timeout() {
+    let rig = rig().script("window.list", [Script::HangForever]).build();
+    let run = rig.spawn(ask("window.list", json!({})).key("k"));
+    rig.hands.called(1).await;
+    let id = rig.run(ask("window.list", json!({})).key("k").timeout(s(1))).await.id();
+    assert!(!rig.cancel(&id).await.ok);
+    assert_eq!(run.await.unwrap().unwrap().state(), State::Timeout);
+    assert_eq!(rig.hands.calls().len(), 1);
+}

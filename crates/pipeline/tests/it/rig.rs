@@ -13,6 +13,7 @@ use steadyhand_core::{
     executor::UndoMode,
     id::ActionId,
     step::{Observer, Step},
+    time::{Clock, Timestamp},
 };
 use steadyhand_pipeline::{Answer, Limits, Parts, Pipeline, PipelineError, PolicySource, Recovery};
 use steadyhand_policy::Policy;
@@ -65,7 +66,7 @@ impl Builder {
         let policy = Arc::new(Switch(Mutex::new(Arc::new(parse(&self.policy)))));
         let shared = Shared {
             policy,
-            clock: TokioClock::start(),
+            clock: Arc::new(Wall { runs: TokioClock::start(), behind: Mutex::default() }),
             chance: Arc::new(Seeded::new(self.seed)),
             limits: self.limits,
         };
@@ -79,6 +80,18 @@ struct Switch(Mutex<Arc<Policy>>);
 impl PolicySource for Switch {
     fn current(&self) -> Arc<Policy> {
         Arc::clone(&self.0.lock().unwrap())
+    }
+}
+
+/// The wall clock, which a test may set back.
+struct Wall {
+    runs: TokioClock,
+    behind: Mutex<Duration>,
+}
+
+impl Clock for Wall {
+    fn now(&self) -> Timestamp {
+        self.runs.now().minus(*self.behind.lock().unwrap())
     }
 }
 
@@ -104,7 +117,7 @@ impl Observer for Reaper {
 #[derive(Clone)]
 struct Shared {
     policy: Arc<Switch>,
-    clock: TokioClock,
+    clock: Arc<Wall>,
     chance: Arc<Seeded>,
     limits: Limits,
 }
@@ -127,7 +140,7 @@ impl Rig {
             store: store.clone(),
             policy: shared.policy.clone(),
             retry: Arc::new(Taxonomy),
-            clock: Arc::new(shared.clock),
+            clock: shared.clock.clone(),
             entropy: shared.chance.clone(),
             observer: reaper.clone(),
             limits: shared.limits,
@@ -155,6 +168,11 @@ impl Rig {
     /// Whether `step` was reached, and died at where that was asked for.
     pub(crate) fn saw(&self, step: Step) -> bool {
         self.reaper.seen.lock().unwrap().contains(&step)
+    }
+
+    /// Sets the wall clock back; waits go on as before.
+    pub(crate) fn set_back(&self, by: Duration) {
+        *self.shared.clock.behind.lock().unwrap() += by;
     }
 
     pub(crate) fn set_policy(&self, text: &str) {

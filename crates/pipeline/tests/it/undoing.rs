@@ -175,3 +175,15 @@ async fn an_undo_that_comes_second_begins_nothing() {
     assert_eq!(late.message(), "Cannot undo action in state 'rolled_back'");
     assert_eq!(rig.events(&id).iter().filter(|e| **e == "undo_dispatched").count(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_in_doubt_isnt_begun_again_before_the_next_start() {
+    let (rig, id) = written().await;
+    rig.store.plan_commits([None, Some(StoreError::Fatal("gone".to_owned()))]);
+    rig.pipeline.undo(&id, &Caller::operator(), UndoMode::Real).await.unwrap_err();
+    assert!(rig.record(&id).undoing);
+    let again = rig.undo(&id, UndoMode::Real).await;
+    assert_eq!((again.ok, again.code()), (false, "INVALID_STATE"));
+    let (next, _) = rig.restart().await;
+    assert_eq!((next.record(&id).state, next.hands.undone()), (State::RolledBack, 1));
+}

@@ -165,6 +165,11 @@ impl Failure {
         Self::new(Status::Full, FailureClass::Backpressure, Effect::None, message)
     }
 
+    /// The answer was lost, and nobody can say how it ended (contract 1.9.3, last row).
+    pub fn lost(message: impl Into<String>) -> Self {
+        Self::new(Status::Error, FailureClass::Unknown, Effect::Unknown, message).with_code("OUTCOME_UNKNOWN")
+    }
+
     /// Stopped on request; `effect` says whether anything can have happened.
     pub fn cancelled(message: impl Into<String>, effect: Effect) -> Self {
         Self::new(Status::Cancelled, FailureClass::Unknown, effect, message)

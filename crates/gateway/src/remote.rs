@@ -56,7 +56,7 @@ impl RemoteExecutor {
 
     /// Looks up how an attempt ended whose answer was lost.
     async fn look_up(&self, attempt: &Attempt, lost: &CallError) -> Result<Executed, Failure> {
-        let unknown = || Failure::timeout(format!("the executor's answer was lost: {lost}"), Effect::Unknown);
+        let unknown = || Failure::lost(format!("the executor's answer was lost: {lost}"));
         let url = format!("{}/executions/{}", self.base, attempt.attempt_id);
         let answer = client::get(&url, Some(&self.token)).await.map_err(|_| unknown())?;
         if answer.0 == axum::http::StatusCode::NOT_FOUND {

@@ -32,7 +32,7 @@ pub(crate) fn open_writer(folder: &Path) -> Result<Connection, OpenError> {
     conn.pragma_update(None, "synchronous", "full").map_err(fail)?;
     conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(fail)?;
     conn.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT).map_err(fail)?;
-    conn.pragma_update(None, "cache_size", -16_384).map_err(fail)?;
+    conn.pragma_update(None, "cache_size", -8_192).map_err(fail)?;
     conn.pragma_update(None, "temp_store", "memory").map_err(fail)?;
     migrate(&mut conn, &path)?;
     Ok(conn)
@@ -44,7 +44,7 @@ pub(crate) fn open_reader(folder: &Path) -> rusqlite::Result<Connection> {
     let conn = Connection::open_with_flags(folder.join(JOURNAL), flags)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-    conn.pragma_update(None, "cache_size", -4_096)?;
+    conn.pragma_update(None, "cache_size", -1_024)?;
     conn.pragma_update(None, "temp_store", "memory")?;
     Ok(conn)
 }

@@ -14,15 +14,15 @@ struct Live {
     cancel: CancellationToken,
 }
 
-/// The actions that run now.
-#[derive(Default)]
+/// The actions that run now. Clones are one set.
+#[derive(Clone, Default)]
 pub(crate) struct LiveActions {
-    by_id: Mutex<HashMap<ActionId, Live>>,
+    by_id: Arc<Mutex<HashMap<ActionId, Live>>>,
 }
 
 /// Keeps an action among the live ones until dropped.
-pub(crate) struct Present<'a> {
-    actions: &'a LiveActions,
+pub(crate) struct Present {
+    actions: LiveActions,
     id: ActionId,
     /// Cancelled when somebody asks for it.
     pub(crate) cancel: CancellationToken,
@@ -30,7 +30,7 @@ pub(crate) struct Present<'a> {
 
 impl LiveActions {
     /// Puts an action among the live ones, unless it is there already: of racing undos one runs.
-    pub(crate) fn enter(&self, record: &ActionRecord) -> Option<Present<'_>> {
+    pub(crate) fn enter(&self, record: &ActionRecord) -> Option<Present> {
         let mut by_id = self.lock();
         let id = record.action_id.clone();
         if by_id.contains_key(&id) {
@@ -39,7 +39,7 @@ impl LiveActions {
         let cancel = CancellationToken::new();
         let (sender, _) = watch::channel(Arc::new(record.clone()));
         by_id.insert(id.clone(), Live { record: sender, cancel: cancel.clone() });
-        Some(Present { actions: self, id, cancel })
+        Some(Present { actions: self.clone(), id, cancel })
     }
 
     /// Shows a live action's newer record.
@@ -74,7 +74,7 @@ impl LiveActions {
     }
 }
 
-impl Drop for Present<'_> {
+impl Drop for Present {
     fn drop(&mut self) {
         self.actions.lock().remove(&self.id);
     }

@@ -147,9 +147,11 @@ impl Pipeline {
         let mut draft = self.draft(record, params);
         draft.push(&self.inner, Event::Recovered { decision: "rerun".to_owned() });
         let (pipeline, permit) = (self.clone(), self.admit()?);
+        // Before the first request is taken: a repeat must find it running, and wait.
+        let present = self.inner.live.enter(&draft.record).expect("an action is recovered once");
         tokio::spawn(async move {
             let id = draft.id().clone();
-            if let Err(error) = pipeline.execute(draft, None, next, permit).await {
+            if let Err(error) = pipeline.execute_present(draft, None, next, (permit, present)).await {
                 tracing::error!(action_id = %id, %error, "a recovered action could not be finished");
             }
         });

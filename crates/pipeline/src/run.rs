@@ -21,6 +21,7 @@ use crate::{
     draft::Draft,
     execute,
     ledger::Claimed,
+    live::Present,
     output,
     plan::{plan, request_digest},
     validate::{Verdict, validate},
@@ -117,17 +118,28 @@ impl Pipeline {
         Ok(Answer::of(Arc::new(draft.record), None))
     }
 
-    /// Executes, verifies, and makes the outcome durable.
+    /// Puts the action among the running ones, executes, verifies, and makes the outcome durable.
     pub(crate) async fn execute(
+        &self,
+        draft: Draft,
+        prepared: Option<steadyhand_core::executor::Prepared>,
+        first: u32,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Answer, PipelineError> {
+        let present = self.inner.live.enter(&draft.record).expect("an action is dispatched by one task only");
+        self.execute_present(draft, prepared, first, (permit, present)).await
+    }
+
+    /// As [`Pipeline::execute`], of an action that is among the running ones already.
+    pub(crate) async fn execute_present(
         &self,
         mut draft: Draft,
         prepared: Option<steadyhand_core::executor::Prepared>,
         first: u32,
-        _permit: OwnedSemaphorePermit,
+        (_permit, present): (OwnedSemaphorePermit, Present),
     ) -> Result<Answer, PipelineError> {
         let inner = &*self.inner;
         let capability = draft.capability.clone().expect("validation let through known capabilities only");
-        let present = inner.live.enter(&draft.record).expect("an action is dispatched by one task only");
         execute::execute(inner, &mut draft, &capability, prepared, first, &present.cancel).await?;
         draft.commit_outcome(inner).await?;
         Ok(Answer::of(Arc::new(draft.record), draft.output))

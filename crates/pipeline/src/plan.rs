@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use steadyhand_core::{
     action::{ActionRecord, Request, default_deadline},
     caller::Caller,
-    capability::Risk,
+    capability::{Capability, Risk},
     digest::Digest,
     event::{Entry, Event, Planned},
     id::ActionId,
@@ -38,9 +38,10 @@ pub(crate) fn plan(
     began: Instant,
 ) -> Draft {
     let capability = inner.parts.registry.get(&request.intent).cloned();
-    let secret = capability.as_ref().map_or(&[][..], |c| c.secret_params);
+    let secret: Vec<String> = concealed(capability.as_deref(), &request.params);
+    let secret: Vec<&str> = secret.iter().map(String::as_str).collect();
     let exact = Value::Object(request.params);
-    let shown = redact(&exact, secret, inner.parts.store.salt());
+    let shown = redact(&exact, &secret, inner.parts.store.salt());
     let params_exact = shown == exact;
     let Value::Object(params) = exact else { unreachable!("made from an object above") };
     let at = inner.parts.clock.now();
@@ -79,6 +80,18 @@ pub(crate) fn plan(
         draft.keep(Payload { owner: id.0, kind: PayloadKind::Params, keep: Keep::WithAction, bytes });
     }
     draft
+}
+
+/// The parameters that records don't show: those that the capability marks as secret, and those that it
+/// doesn't have, for a slip in a name must not show what the right name would hide.
+fn concealed(capability: Option<&Capability>, params: &Map<String, Value>) -> Vec<String> {
+    let is_shown = |name: &str| {
+        capability.is_some_and(|c| {
+            let known = c.required.contains(&name) || c.optional.contains(&name);
+            known && !c.secret_params.contains(&name)
+        })
+    };
+    params.keys().filter(|name| !is_shown(name)).cloned().collect()
 }
 
 fn whole_millis(d: std::time::Duration) -> u64 {

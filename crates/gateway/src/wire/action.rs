@@ -21,6 +21,8 @@ use super::{
 
 /// The longest idempotency key, in bytes (contract 1.9.5).
 const KEY_BYTES_MAX: usize = 200;
+/// The longest name of a capability or a session, in bytes: records, logs and answers repeat them.
+const NAME_BYTES_MAX: usize = 200;
 /// The most rows of a page (D-15).
 const LIMIT_MAX: i64 = 500;
 
@@ -31,13 +33,13 @@ const LIMIT_MAX: i64 = 500;
 pub fn plan_request(body: &[u8], correlation_id: CorrelationId) -> Result<Request, Unfit> {
     let mut f = Fields::of_body(body)?;
     let request = Request {
-        intent: f.text("intent"),
+        intent: f.text_up_to("intent", NAME_BYTES_MAX),
         params: f.object("params"),
         timeout: positive_millis(f.integer("timeout_ms", 10_000, 100, 120_000)),
         deadline: f.optional_integer("deadline_ms", 100, 600_000).map(positive_millis),
         max_retries: f.optional_integer("max_retries", 0, 5).and_then(|n| u8::try_from(n).ok()),
         idempotency_key: f.bounded_text("idempotency_key", KEY_BYTES_MAX),
-        session_id: f.optional_text("session_id"),
+        session_id: f.bounded_text("session_id", NAME_BYTES_MAX),
         dry_run: f.boolean("dry_run", false),
         correlation_id,
     };

@@ -100,9 +100,18 @@ impl Fields {
 
     /// A text of at most `bytes_max` bytes that may be absent or null.
     pub fn bounded_text(&mut self, name: &str, bytes_max: usize) -> Option<String> {
-        let text = self.optional_text(name)?;
+        self.optional_text(name).filter(|text| self.fits(name, text, bytes_max))
+    }
+
+    /// A text of at most `bytes_max` bytes that must be there.
+    pub fn text_up_to(&mut self, name: &str, bytes_max: usize) -> String {
+        let text = self.text(name);
+        if self.fits(name, &text, bytes_max) { text } else { String::new() }
+    }
+
+    fn fits(&mut self, name: &str, text: &str, bytes_max: usize) -> bool {
         if text.len() <= bytes_max {
-            return Some(text);
+            return true;
         }
         let loc = self.loc(name);
         self.errors.push(json!({
@@ -112,7 +121,7 @@ impl Fields {
             "input": text,
             "ctx": {"max_length": bytes_max},
         }));
-        None
+        false
     }
 
     /// An object that may be absent.

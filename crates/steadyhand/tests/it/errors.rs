@@ -127,6 +127,8 @@ async fn what_does_not_fit_the_schema_is_named_field_by_field() {
             (json!({"intent": "file.read", "dry_run": "maybe"}), "bool_parsing"),
             (json!({"intent": "file.read", "timeout_ms": "soon"}), "int_parsing"),
             (json!({"intent": "file.read", "idempotency_key": "k".repeat(201)}), "string_too_long"),
+            (json!({"intent": "i".repeat(201)}), "string_too_long"),
+            (json!({"intent": "file.read", "session_id": "s".repeat(201)}), "string_too_long"),
         ] {
             let answer = stack.post(plan, body.clone()).await;
             assert_eq!((answer.status, &answer.body["detail"][0]["type"]), (422, &kind.into()), "{body}");

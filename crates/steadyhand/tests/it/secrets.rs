@@ -88,6 +88,30 @@ async fn contents_are_in_the_direct_answer_and_nowhere_else() {
 }
 
 #[tokio::test]
+async fn a_slip_in_a_name_shows_nothing_that_the_right_name_hides() {
+    const SECRET: &str = "slipped-hunter7";
+    both_auths(async |stack| {
+        for (intent, params) in [
+            ("file.wrte", json!({"path": "a.txt", "content": SECRET})),
+            ("file.write", json!({"path": "a.txt", "contents": SECRET})),
+            ("file.write", json!({"path": "a.txt", "content": "x", "Content": [{"deep": SECRET}]})),
+            ("file.read", json!({"path": "a.txt", "content": SECRET})),
+            ("file.write", json!({"path": "a.txt", "content": {"not": SECRET}})),
+        ] {
+            let answer = stack.plan(intent, params.clone()).await;
+            assert_eq!(answer["error"]["code"], "VALIDATION_FAILED", "{answer}");
+            assert!(!answer.to_string().contains(SECRET), "{answer}");
+            let record = stack.record(&answer).await;
+            assert!(!record.to_string().contains(SECRET), "{record}");
+            let names = |of: &serde_json::Value| of.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+            assert_eq!(names(&record["params"]), names(&params), "the names are there: {record}");
+        }
+        assert_eq!(holding(&stack.data(), SECRET), Vec::<String>::new());
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn tokens_are_only_in_their_files() {
     let mut stack = Stack::builder().auth(true).config("[log]\nlevel = \"trace\"\n").start().await;
     stack.plan("file.read", json!({"path": "none"})).await;

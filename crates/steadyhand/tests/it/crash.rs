@@ -6,6 +6,10 @@ mod journal;
 mod load;
 mod random;
 #[cfg(feature = "crash-points")]
+mod rerun;
+#[cfg(feature = "crash-points")]
+mod road;
+#[cfg(feature = "crash-points")]
 mod steps;
 
 use std::time::Duration;

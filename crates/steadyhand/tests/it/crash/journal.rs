@@ -18,6 +18,7 @@ pub(super) async fn verifies(stack: &Stack) {
 }
 
 /// One action's record.
+#[cfg(feature = "crash-points")]
 pub(super) async fn record(client: &Client, id: &str) -> Value {
     client.get(&format!("/v1/actions/{id}")).await.ok()["action"].clone()
 }
@@ -92,6 +93,7 @@ impl Trail {
     }
 
     /// What recovery decided, in order.
+    #[cfg(feature = "crash-points")]
     pub(super) fn recovered(&self) -> Vec<&str> {
         let recovered = self.events.iter().filter(|e| e["phase"] == "recover");
         recovered.filter_map(|e| e["status"].as_str()).collect()

@@ -54,7 +54,6 @@ struct Drill {
 
 impl Drill {
     fn new(seed: u64) -> Self {
-        // The clients come and go at once, all from one address.
         let home = Stack::builder().policy(POLICY);
         let root = home.root();
         let clients =
@@ -71,7 +70,7 @@ impl Drill {
     }
 
     async fn start(&mut self) -> Stack {
-        if self.chance.next() % STARTS_PER_KILL == 0 {
+        if self.chance.next().is_multiple_of(STARTS_PER_KILL) {
             let mut child = self.home.spawn(free_base());
             tokio::time::sleep(Duration::from_micros(self.chance.next() % START_KILLED_WITHIN_US)).await;
             child.kill().await.unwrap();

@@ -94,7 +94,6 @@ pub struct ExecutorService {
 }
 
 /// Makes the executor's router.
-#[must_use]
 pub fn router(service: Arc<ExecutorService>) -> Router {
     let guard = Arc::clone(&service.guard);
     let router = Router::new()

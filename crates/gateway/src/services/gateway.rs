@@ -75,7 +75,6 @@ pub struct Gateway {
 }
 
 /// Makes the gateway's router.
-#[must_use]
 pub fn router(gateway: Arc<Gateway>) -> Router {
     let guard = Arc::clone(&gateway.guard);
     let router = Router::new()

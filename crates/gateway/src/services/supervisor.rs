@@ -68,7 +68,6 @@ pub struct Supervisor {
 }
 
 /// Makes the supervisor's router.
-#[must_use]
 pub fn router(supervisor: Arc<Supervisor>) -> Router {
     let guard = Arc::clone(&supervisor.guard);
     let router = Router::new()

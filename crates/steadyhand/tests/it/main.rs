@@ -17,6 +17,7 @@ mod health;
 mod keys;
 mod lifecycle;
 mod lists;
+mod odd_inputs;
 mod openclaw;
 mod outputs;
 mod remote;

@@ -12,9 +12,9 @@ async fn plan(stack: &Stack, request: Value) -> Value {
 }
 
 #[tokio::test]
-async fn the_largest_file_is_written_read_undone_and_repeated() {
+async fn a_large_file_is_written_read_undone_and_repeated() {
     let stack = Stack::builder().auth(true).policy(ALLOW).start().await;
-    let content = "ü✓\n".repeat(10 * MIB / 6);
+    let content = "ü✓\n".repeat(MIB / 6);
     let write = json!({"intent": "file.write", "params": {"path": "big.txt", "content": content},
         "idempotency_key": "w"});
     let wrote = plan(&stack, write.clone()).await;
@@ -55,9 +55,12 @@ async fn a_command_that_says_much_is_cut_and_says_so() {
 #[tokio::test]
 async fn beyond_the_running_actions_one_more_is_told_to_wait_and_not_kept() {
     let config = "[limits]\nactions_running_max = 1\n";
-    let policy = format!("[shell]\nallow = [\"sleep\"]\n{ALLOW}");
+    let policy = "[shell]\nallow = [\"sleep\"]\n[[rule]]\nname = \"sleeps\"\ncapability = \"shell.run\"\n\
+                  decision = \"allow\"\n[rule.args]\ncommand = { regex = \"^sleep \" }\n";
     for auth in [false, true] {
-        let stack = Stack::builder().auth(auth).config(config).policy(&policy).start().await;
+        let stack = Stack::builder().auth(auth).config(config).policy(policy).start().await;
+        let waiting = stack.plan("shell.run", json!({"command": "ls"})).await;
+        assert_eq!(waiting["state"], "pending_approval", "{waiting}");
         let client = stack.gateway();
         let request = json!({"intent": "shell.run", "params": {"command": "sleep 69.5"}});
         let call = tokio::spawn(async move { client.post("/v1/actions/plan", request).await.ok() });
@@ -73,7 +76,16 @@ async fn beyond_the_running_actions_one_more_is_told_to_wait_and_not_kept() {
             stack.post("/v1/actions/plan", json!({"intent": "file.read", "params": {"path": "a"}})).await;
         assert_eq!((more.status, &more.body["error"]["code"]), (503, &json!("OVERLOADED")), "{}", more.text);
         assert_eq!(more.header("retry-after"), "1");
-        assert_eq!(stack.get("/v1/actions").await.ok()["total"], 1);
+        assert_eq!(stack.get("/v1/actions").await.ok()["total"], 2);
+        let path = format!("/v1/actions/{}/approve", waiting["action_id"].as_str().unwrap());
+        let approve = stack.gateway().act(&path).await;
+        assert_eq!(
+            (approve.status, &approve.body["error"]["code"]),
+            (503, &json!("OVERLOADED")),
+            "{}",
+            approve.text
+        );
+        assert_eq!(stack.record(&waiting).await["state"], "pending_approval", "the yes wasn't used up");
         assert_eq!(stack.decide("cancel", &running).await["state"], "cancelled");
         assert_eq!(call.await.unwrap()["state"], "cancelled");
         assert_eq!(

@@ -29,7 +29,8 @@ impl Stack {
     pub(crate) async fn start(binary: &Path, folder: &Path) -> anyhow::Result<Self> {
         let root = folder.join("root");
         std::fs::create_dir_all(&root)?;
-        let policy = "[[rule]]\nname = \"measured writes\"\ncapability = \"file.write\"\ndecision = \"allow\"\n";
+        let policy =
+            "[[rule]]\nname = \"measured writes\"\ncapability = \"file.write\"\ndecision = \"allow\"\n";
         std::fs::write(folder.join("policy.toml"), policy)?;
         std::fs::write(folder.join("config.toml"), "")?;
         let port = free_ports()?;

@@ -7,7 +7,7 @@ use steadyhand_pipeline::codes;
 
 fn error_page() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors/README.md");
-    std::fs::read_to_string(path).unwrap()
+    std::fs::read_to_string(path).expect("the page is in the repository")
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! The binary from outside: help, exit codes, files and folders, and the commands against a real stack.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on says where")]
 
 #[path = "command_line/fixture.rs"]
 mod fixture;

@@ -203,7 +203,9 @@ pub fn any_event(kind: u8, n: u64, at: Timestamp) -> Event {
         },
         8 => Event::Executed { attempt_id, attempt, duration_ms: ms },
         9 => Event::Verified { verification: verification(), verify_ms: ms },
-        10 => ended(State::ALL[(n % 12) as usize], n.is_multiple_of(2).then(|| execution(n.is_multiple_of(4)))),
+        10 => {
+            ended(State::ALL[(n % 12) as usize], n.is_multiple_of(2).then(|| execution(n.is_multiple_of(4))))
+        }
         11 => Event::Recovered { decision: "rerun".to_owned() },
         12 => Event::UndoDispatched { by },
         13 => Event::Undone { summary: text },

@@ -329,16 +329,76 @@ mod tests {
     fn each_kind_of_misfit_is_named() {
         type Read = fn(&mut Fields);
         let cases: [(&str, Read, &str); 10] = [
-            (r#"{"a":1}"#, |f| drop(f.text("a")), "string_type"),
-            (r#"{"a":[]}"#, |f| drop(f.object("a")), "dict_type"),
-            (r#"{"a":null}"#, |f| drop(f.object("a")), "dict_type"),
-            (r#"{"a":"x"}"#, |f| drop(f.integer("a", 0, 0, 9)), "int_parsing"),
-            (r#"{"a":1.5}"#, |f| drop(f.integer("a", 0, 0, 9)), "int_from_float"),
-            (r#"{"a":[]}"#, |f| drop(f.integer("a", 0, 0, 9)), "int_type"),
-            (r#"{"a":10}"#, |f| drop(f.integer("a", 0, 0, 9)), "less_than_equal"),
-            (r#"{"a":1e300}"#, |f| drop(f.optional_integer("a", 0, 9)), "less_than_equal"),
-            (r#"{"a":"maybe"}"#, |f| drop(f.boolean("a", false)), "bool_parsing"),
-            (r#"{"a":"long"}"#, |f| drop(f.bounded_text("a", 3)), "string_too_long"),
+            (
+                r#"{"a":1}"#,
+                |f| {
+                    let _ = f.text("a");
+                },
+                "string_type",
+            ),
+            (
+                r#"{"a":[]}"#,
+                |f| {
+                    let _ = f.object("a");
+                },
+                "dict_type",
+            ),
+            (
+                r#"{"a":null}"#,
+                |f| {
+                    let _ = f.object("a");
+                },
+                "dict_type",
+            ),
+            (
+                r#"{"a":"x"}"#,
+                |f| {
+                    let _ = f.integer("a", 0, 0, 9);
+                },
+                "int_parsing",
+            ),
+            (
+                r#"{"a":1.5}"#,
+                |f| {
+                    let _ = f.integer("a", 0, 0, 9);
+                },
+                "int_from_float",
+            ),
+            (
+                r#"{"a":[]}"#,
+                |f| {
+                    let _ = f.integer("a", 0, 0, 9);
+                },
+                "int_type",
+            ),
+            (
+                r#"{"a":10}"#,
+                |f| {
+                    let _ = f.integer("a", 0, 0, 9);
+                },
+                "less_than_equal",
+            ),
+            (
+                r#"{"a":1e300}"#,
+                |f| {
+                    let _ = f.optional_integer("a", 0, 9);
+                },
+                "less_than_equal",
+            ),
+            (
+                r#"{"a":"maybe"}"#,
+                |f| {
+                    let _ = f.boolean("a", false);
+                },
+                "bool_parsing",
+            ),
+            (
+                r#"{"a":"long"}"#,
+                |f| {
+                    let _ = f.bounded_text("a", 3);
+                },
+                "string_too_long",
+            ),
         ];
         for (text, read, kind) in cases {
             let mut f = body(text);

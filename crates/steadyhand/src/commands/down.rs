@@ -41,7 +41,7 @@ fn say(session: &Session, line: &str, stopped: Option<u32>) -> Exit {
     if session.out.json {
         session.out.value(&json!({"stopped": stopped}));
     } else {
-        session.out.line(line.to_owned());
+        session.out.line(line);
     }
     Exit::Done
 }

@@ -237,14 +237,15 @@ async fn writes_and_commands_that_policy_allows_run_and_are_verified() {
 async fn a_command_beyond_its_time_is_stopped_and_not_repeated() {
     let policy = "[shell]\nallow = [\"sleep\"]\n[[rule]]\nname = \"t\"\ncapability = \"shell.run\"\ndecision = \"allow\"\n";
     let stack = Stack::builder().policy(policy).start().await;
-    let request = json!({"intent": "shell.run", "params": {"command": "sleep 61.5"}, "timeout_ms": 300});
+    let command = crate::support::sleep_of_its_own("61.");
+    let request = json!({"intent": "shell.run", "params": {"command": command}, "timeout_ms": 300});
     let answer = stack.post("/v1/actions/plan", request).await.ok();
     assert_eq!((&answer["ok"], &answer["state"]), (&json!(false), &json!("timeout")), "{answer}");
     assert_eq!(answer["execution"]["error_code"], "OUTCOME_UNKNOWN", "{answer}");
     assert_eq!(answer["execution"]["failure_class"], "timeout", "{answer}");
     assert_eq!(answer["execution"]["retries_used"], 0, "{answer}");
     assert_eq!(answer["execution"]["error_message"], "Command timed out after 300ms", "{answer}");
-    crate::support::soon("the command to be gone", || !crate::support::is_running("sleep 61.5")).await;
+    crate::support::soon("the command to be gone", || !crate::support::is_running(&command)).await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Stack, is_running, soon, until};
+use crate::support::{Stack, is_running, sleep_of_its_own, soon, until};
 
 const SLEEP: &str = "[shell]\nallow = [\"sleep\"]\n[[rule]]\nname = \"t\"\ncapability = \"shell.run\"\ndecision = \"allow\"\n";
 
@@ -16,20 +16,21 @@ async fn running(stack: &Stack) -> Value {
 
 #[tokio::test]
 async fn a_running_command_is_killed_and_its_caller_hears_of_it() {
-    for (auth, command) in [(false, "sleep 64.5"), (true, "sleep 64.25")] {
+    for auth in [false, true] {
+        let command = sleep_of_its_own("64.");
         let stack = Stack::builder().auth(auth).policy(SLEEP).start().await;
         let client = stack.agent();
         let request = json!({"intent": "shell.run", "params": {"command": command}});
         let call = tokio::spawn(async move { client.post("/v1/actions/plan", request).await.ok() });
         let action = running(&stack).await;
-        soon("the command to run", || is_running(command)).await;
+        soon("the command to run", || is_running(&command)).await;
         let cancelled = stack.decide("cancel", &action).await;
         assert_eq!(
             (&cancelled["ok"], &cancelled["state"]),
             (&json!(true), &json!("cancelled")),
             "{cancelled}"
         );
-        assert!(!is_running(command), "it is gone when the answer is there");
+        assert!(!is_running(&command), "it is gone when the answer is there");
         let heard = call.await.unwrap();
         assert_eq!((&heard["ok"], &heard["state"]), (&json!(false), &json!("cancelled")), "{heard}");
         assert_eq!(heard["error"]["code"], "CANCELLED", "{heard}");

@@ -316,6 +316,20 @@ async fn bytes_that_are_no_http_end_their_connection_only() {
 }
 
 #[tokio::test]
+async fn idle_connections_hold_up_one_service_at_most_and_only_while_they_are_there() {
+    let stack = Stack::builder().config("[limits]\nconnections_max = 8\n").start().await;
+    let mut idle = Vec::new();
+    for _ in 0..32 {
+        idle.push(tokio::net::TcpStream::connect(("127.0.0.1", stack.base())).await.unwrap());
+    }
+    for other in [Service::Executor, Service::Supervisor] {
+        assert_eq!(stack.client(other, Token::None).get("/healthz").await.status, 200);
+    }
+    drop(idle);
+    assert_eq!(stack.get("/v1/actions").await.status, 200);
+}
+
+#[tokio::test]
 async fn a_correlation_id_is_kept_or_made_and_never_a_header() {
     both_auths(async |stack| {
         let plan = |call: Call| async { stack.gateway().send(call).await };

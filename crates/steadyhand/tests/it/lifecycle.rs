@@ -9,15 +9,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{Builder, Call, Ended, Stack, is_running, soon, until};
+use crate::support::{Builder, Call, Ended, Stack, is_running, sleep_of_its_own, soon, until};
 
 const SLEEP: &str = "[shell]\nallow = [\"sleep\"]\n[[rule]]\nname = \"t\"\ncapability = \"shell.run\"\ndecision = \"allow\"\n";
 
 /// Asks for a command and returns once it runs; the task has its answer, if one comes.
-async fn begin(
-    stack: &Stack,
-    command: &'static str,
-) -> (Value, tokio::task::JoinHandle<Result<Value, String>>) {
+async fn begin(stack: &Stack, command: &str) -> (Value, tokio::task::JoinHandle<Result<Value, String>>) {
     let client = stack.agent();
     let request = json!({"intent": "shell.run", "params": {"command": command}});
     let call = tokio::spawn(async move {
@@ -32,7 +29,7 @@ async fn begin(
 async fn the_first_signal_lets_what_runs_end_and_answer() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut stack = Stack::builder().auth(true).policy(SLEEP).start().await;
-        let (action, call) = begin(&stack, "sleep 0.75").await;
+        let (action, call) = begin(&stack, &sleep_of_its_own("0.7")).await;
         stack.signal(signal);
         assert_eq!(stack.ended().await, Some(0), "{}", stack.stderr());
         let answer = call.await.unwrap().expect("an answer before the end");
@@ -47,9 +44,10 @@ async fn the_first_signal_lets_what_runs_end_and_answer() {
 async fn what_outlives_the_drain_is_cancelled() {
     let config = "[shutdown]\ndrain_seconds = 0\n";
     let mut stack = Stack::builder().config(config).policy(SLEEP).start().await;
-    let (action, call) = begin(&stack, "sleep 65.5").await;
+    let command = sleep_of_its_own("65.");
+    let (action, call) = begin(&stack, &command).await;
     stack.stop().await;
-    assert!(!is_running("sleep 65.5"));
+    assert!(!is_running(&command));
     if let Ok(answer) = call.await.unwrap() {
         assert_eq!(answer["state"], "cancelled", "{answer}");
     }
@@ -59,9 +57,10 @@ async fn what_outlives_the_drain_is_cancelled() {
 
 #[tokio::test]
 async fn the_second_signal_and_a_kill_leave_the_outcome_in_doubt_and_no_command_behind() {
-    for (kill, command) in [(false, "sleep 66.5"), (true, "sleep 66.25")] {
+    for kill in [false, true] {
+        let command = sleep_of_its_own("66.");
         let mut stack = Stack::builder().policy(SLEEP).start().await;
-        let (action, call) = begin(&stack, command).await;
+        let (action, call) = begin(&stack, &command).await;
         if kill {
             stack.kill().await;
         } else {
@@ -73,13 +72,13 @@ async fn the_second_signal_and_a_kill_leave_the_outcome_in_doubt_and_no_command_
             assert_eq!(stack.ended().await, Some(130));
         }
         assert!(call.await.unwrap().is_err(), "no answer is better than a guess");
-        soon("the command to be gone", || !is_running(command)).await;
+        soon("the command to be gone", || !is_running(&command)).await;
         stack.start_again().await;
         let record = stack.record(&action).await;
         assert_eq!(record["state"], "failed", "{record}");
         assert_eq!(record["execution"]["error_code"], "OUTCOME_UNKNOWN", "{record}");
         assert_eq!(record["execution"]["failure_class"], "unknown", "{record}");
-        assert!(!is_running(command), "it isn't run again");
+        assert!(!is_running(&command), "it isn't run again");
     }
 }
 

@@ -244,13 +244,14 @@ async fn a_command_is_one_program_and_never_a_script() {
 #[tokio::test]
 async fn a_command_beyond_its_time_is_a_timeout() {
     let stack = Stack::builder().policy("[shell]\nallow = [\"sleep\"]\n").start().await;
-    let body = json!({"tool_name": "shell.run", "args": {"command": "sleep 63.5"}, "timeout_ms": 200});
+    let command = crate::support::sleep_of_its_own("63.");
+    let body = json!({"tool_name": "shell.run", "args": {"command": command}, "timeout_ms": 200});
     let answer = stack.executor().post("/execute", body).await.ok();
     assert_eq!(
         (&answer["status"], &answer["error"]),
         (&json!("timeout"), &json!("Command timed out after 200ms"))
     );
-    crate::support::soon("the command to be gone", || !crate::support::is_running("sleep 63.5")).await;
+    crate::support::soon("the command to be gone", || !crate::support::is_running(&command)).await;
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Builder, Service, Stack, Token, is_running, soon, until};
+use crate::support::{Builder, Service, Stack, Token, is_running, sleep_of_its_own, soon, until};
 
 const ALLOW: &str =
     "[shell]\nallow = [\"sleep\"]\n[[rule]]\nname = \"t\"\ncapability = \"*\"\ndecision = \"allow\"\n";
@@ -50,6 +50,22 @@ async fn two_processes_do_what_one_does() {
         for (stack, verified) in [(&gateway, 0), (&executor, 0)] {
             assert_eq!(stack.cli(&["audit", "verify"]).await.code, Some(verified));
         }
+    }
+}
+
+#[tokio::test]
+async fn a_supervisor_alone_gates_and_keeps_its_tokens() {
+    for auth in [false, true] {
+        let mut alone = Stack::builder().auth(auth).serve(Service::Supervisor).start().await;
+        let call = json!({"tool_name": "file.write", "args": {"path": "a"}, "id": "t"});
+        let asked = alone.supervisor().post("/gate-tool-call", call.clone()).await.ok();
+        let token = asked["approval_request"]["token_id"].clone();
+        alone.restart().await;
+        let mut with = call;
+        with["approval_token"] = token;
+        let released = alone.supervisor().post("/gate-tool-call", with).await.ok();
+        assert_eq!(released["status"], "approved", "{released}");
+        alone.stop().await;
     }
 }
 
@@ -102,7 +118,7 @@ async fn an_executor_that_is_gone_is_told_as_such_and_found_when_it_is_back() {
 }
 
 /// Asks the gateway for a command; returns once it runs.
-async fn begin(gateway: &Stack, command: &'static str) -> (Value, tokio::task::JoinHandle<Value>) {
+async fn begin(gateway: &Stack, command: &str) -> (Value, tokio::task::JoinHandle<Value>) {
     let client = gateway.gateway();
     let request = json!({"intent": "shell.run", "params": {"command": command}});
     let call = tokio::spawn(async move { client.post("/v1/actions/plan", request).await.ok() });
@@ -114,14 +130,15 @@ async fn begin(gateway: &Stack, command: &'static str) -> (Value, tokio::task::J
 #[tokio::test]
 async fn an_executor_that_dies_midway_leaves_an_unknown_outcome_and_no_repeat() {
     let (mut executor, gateway) = halves(Stack::builder().policy(ALLOW)).await;
-    let (_, call) = begin(&gateway, "sleep 67.5").await;
+    let command = sleep_of_its_own("67.");
+    let (_, call) = begin(&gateway, &command).await;
     executor.kill().await;
     executor.start_again().await;
     let answer = call.await.unwrap();
     assert_eq!(answer["ok"], false, "{answer}");
     assert_eq!(answer["execution"]["error_code"], "OUTCOME_UNKNOWN", "{answer}");
     assert_eq!(answer["execution"]["retries_used"], 0, "{answer}");
-    soon("the command to be gone", || !is_running("sleep 67.5")).await;
+    soon("the command to be gone", || !is_running(&command)).await;
     let log = executor.client(Service::Executor, Token::Operator).get("/logs/execution").await.ok();
     assert_eq!(log["total"], 0, "the new one was asked for nothing: {log}");
 }
@@ -129,10 +146,11 @@ async fn an_executor_that_dies_midway_leaves_an_unknown_outcome_and_no_repeat() 
 #[tokio::test]
 async fn a_cancel_reaches_the_other_process() {
     let (_executor, gateway) = halves(Stack::builder().auth(true).policy(ALLOW)).await;
-    let (action, call) = begin(&gateway, "sleep 68.5").await;
+    let command = sleep_of_its_own("68.");
+    let (action, call) = begin(&gateway, &command).await;
     let cancelled = gateway.decide("cancel", &action).await;
     assert_eq!((&cancelled["ok"], &cancelled["state"]), (&json!(true), &json!("cancelled")), "{cancelled}");
-    assert!(!is_running("sleep 68.5"));
+    assert!(!is_running(&command));
     assert_eq!(call.await.unwrap()["state"], "cancelled");
 }
 

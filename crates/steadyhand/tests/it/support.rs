@@ -9,4 +9,4 @@ pub(crate) mod wait;
 pub(crate) use http::{Answer, Call, Client, Token};
 pub(crate) use shape::{is_id, is_time};
 pub(crate) use stack::{Builder, Ended, Service, Stack, both_auths};
-pub(crate) use wait::{is_running, soon, until};
+pub(crate) use wait::{is_running, sleep_of_its_own, soon, until};

@@ -1,6 +1,9 @@
 //! Waiting for something that another process does: looked at often, and given up after a bound.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -23,6 +26,14 @@ pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T
 /// Looks until it is so; fails the test after 30 s.
 pub(crate) async fn soon(what: &str, mut is_so: impl FnMut() -> bool) {
     until(what, async || is_so().then_some(())).await;
+}
+
+/// A command that sleeps for a bit more than so many seconds and that no other test has: it is looked for
+/// by its words among all processes of the machine.
+pub(crate) fn sleep_of_its_own(seconds: &str) -> String {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    let made = MADE.fetch_add(1, Ordering::Relaxed);
+    format!("sleep {seconds}{:07}{made:02}", std::process::id())
 }
 
 /// Whether a process with exactly this command line runs on this machine.

@@ -21,7 +21,7 @@ async fn begin(stack: &Stack, command: &str) -> (Value, tokio::task::JoinHandle<
         client.try_send(Call::post("/v1/actions/plan", &request)).await.map(|answer| answer.ok())
     });
     soon("the command to run", || is_running(command)).await;
-    let all = stack.get("/v1/actions?state=executing").await.ok();
+    let all = stack.get("/v1/actions").await.ok();
     (all["actions"][0].clone(), call)
 }
 

@@ -123,7 +123,7 @@ async fn begin(gateway: &Stack, command: &str) -> (Value, tokio::task::JoinHandl
     let request = json!({"intent": "shell.run", "params": {"command": command}});
     let call = tokio::spawn(async move { client.post("/v1/actions/plan", request).await.ok() });
     soon("the command to run", || is_running(command)).await;
-    let all = gateway.get("/v1/actions?state=executing").await.ok();
+    let all = gateway.get("/v1/actions").await.ok();
     (all["actions"][0].clone(), call)
 }
 

@@ -85,9 +85,8 @@ async fn a_gateway_without_its_executor_says_so() {
     let ended = builder.clone().refused().await;
     assert_eq!(ended.code, Some(8), "{ended:?}");
     assert!(ended.stderr.contains("executor.url"), "{ended:?}");
-    let base = crate::support::ports::free_base();
-    let nobody = format!("http://127.0.0.1:{}", base + 40);
-    let ended = builder.port_base(base).env("STEADYHAND_EXECUTOR_URL", &nobody).refused().await;
+    // Nobody listens on the first port there is.
+    let ended = builder.env("STEADYHAND_EXECUTOR_URL", "http://127.0.0.1:1").refused().await;
     assert_eq!(ended.code, Some(5), "{ended:?}");
     assert!(ended.stderr.contains("serve executor"), "{ended:?}");
 }

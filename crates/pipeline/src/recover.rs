@@ -4,7 +4,7 @@
 //! asked, and where it can't tell, the outcome is unknown and stays so. Nothing is lost, nothing is
 //! done twice.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 use steadyhand_core::{
@@ -119,7 +119,7 @@ impl Pipeline {
         match (repeat_safe, probe) {
             (RepeatSafe::Always, _) | (RepeatSafe::WhenProbed, Probe::Done | Probe::NotDone) => {
                 recovery.rerun += 1;
-                self.rerun(record, known)?;
+                self.rerun(record, known);
             }
             (RepeatSafe::Never, Probe::Done) => {
                 recovery.confirmed += 1;
@@ -141,21 +141,24 @@ impl Pipeline {
     }
 
     /// Runs it again in the background, as the next attempt of the same action.
-    fn rerun(&self, record: ActionRecord, known: Known) -> Result<(), PipelineError> {
-        let Value::Object(params) = known.attempt().params.clone() else { return Ok(()) };
+    fn rerun(&self, record: ActionRecord, known: Known) {
+        let Value::Object(params) = known.attempt().params.clone() else { return };
         let next = record.dispatch.as_ref().map_or(1, |d| d.attempt + 1);
         let mut draft = self.draft(record, params);
         draft.push(&self.inner, Event::Recovered { decision: "rerun".to_owned() });
-        let (pipeline, permit) = (self.clone(), self.admit()?);
+        let pipeline = self.clone();
         // Before the first request is taken: a repeat must find it running, and wait.
         let present = self.inner.live.enter(&draft.record).expect("an action is recovered once");
         tokio::spawn(async move {
             let id = draft.id().clone();
+            // More may be in doubt than may run at once now, if that bound was lowered: each takes its turn.
+            // Without a turn the service is stopping, and the next start settles it.
+            let running = Arc::clone(&pipeline.inner.running);
+            let Ok(permit) = running.acquire_owned().await else { return };
             if let Err(error) = pipeline.execute_present(draft, None, next, (permit, present)).await {
                 tracing::error!(action_id = %id, %error, "a recovered action could not be finished");
             }
         });
-        Ok(())
     }
 
     async fn end_confirmed(&self, record: ActionRecord, known: &Known) -> Result<(), StoreError> {

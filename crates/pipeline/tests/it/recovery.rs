@@ -390,3 +390,19 @@ async fn a_rerun_can_be_cancelled() {
     next.hands.called(2).await;
     assert!(next.cancel(&next.only().action_id).await.ok);
 }
+
+#[tokio::test(start_paused = true)]
+async fn more_in_doubt_than_may_run_at_once_take_turns() {
+    let limits = steadyhand_pipeline::Limits { running_max: 1, ..Default::default() };
+    let rig = rig().policy(ALLOW_ALL).limits(limits).build();
+    for path in ["/r/a", "/r/b", "/r/c"] {
+        rig.dies_at(Step::Dispatched);
+        rig.try_run(write(path, "new")).await.unwrap_err();
+    }
+    let (next, recovery) = rig.restart().await;
+    assert_eq!(recovery, Recovery { rerun: 3, ..Recovery::default() });
+    for (record, _) in next.all() {
+        assert_eq!(next.ended(&record.action_id).await.state, State::Succeeded);
+    }
+    assert_eq!(next.hands.effects(), 3);
+}

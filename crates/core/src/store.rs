@@ -239,7 +239,7 @@ pub trait Store: Send + Sync {
     /// The actions that haven't ended, or whose undo hasn't: what recovery looks at.
     async fn unfinished(&self) -> Result<Vec<ActionRecord>, StoreError>;
 
-    /// One action's history, oldest first; empty if unknown.
+    /// One action's history, oldest first, from its `planned` on; empty if unknown.
     async fn history(&self, id: &ActionId) -> Result<Vec<Entry>, StoreError>;
 
     /// Histories of actions, newest action first, and how many actions there are.

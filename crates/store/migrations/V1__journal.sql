@@ -14,7 +14,6 @@ CREATE TABLE records (
     prev_hash BLOB NOT NULL,
     hash      BLOB NOT NULL
 ) STRICT;
-CREATE INDEX records_by_action ON records (action_id) WHERE action_id IS NOT NULL;
 
 -- `ordinal` is the `seq` of the action's first record, so that a prefix of records is a prefix of actions.
 CREATE TABLE actions (
@@ -33,6 +32,14 @@ CREATE TABLE actions (
 CREATE INDEX actions_unfinished ON actions (ordinal) WHERE unfinished = 1;
 CREATE INDEX actions_by_state ON actions (state);
 CREATE INDEX actions_by_session ON actions (session_id) WHERE session_id IS NOT NULL;
+
+-- The records of an action after its first. Most actions have one record, and identifiers are random: an
+-- index of all records by action would write a page somewhere for each of them.
+CREATE TABLE continuations (
+    ordinal INTEGER NOT NULL,
+    seq     INTEGER NOT NULL,
+    PRIMARY KEY (ordinal, seq)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE claims (
     caller         TEXT NOT NULL,

@@ -85,6 +85,21 @@ pub(crate) fn fold(conn: &Connection, action: &str, entries: &[Entry], seq: u64)
     ActionRow::of(&record).map_err(unreadable)?.put(conn, seq)
 }
 
+/// Notes that a record goes on with an action, unless it is the action's first.
+pub(crate) fn put_continuation(
+    conn: &Connection,
+    action: &str,
+    entries: &[Entry],
+    seq: u64,
+) -> rusqlite::Result<()> {
+    const PUT: &str = "INSERT INTO continuations (ordinal, seq) \
+         SELECT ordinal, ?2 FROM actions WHERE action_id = ?1 AND ordinal <> ?2";
+    if !matches!(entries.first(), Some(Entry { event: Event::Planned(_), .. })) {
+        conn.prepare_cached(PUT)?.execute(params![action, sql(seq)])?;
+    }
+    Ok(())
+}
+
 /// A record as its row keeps it.
 pub(crate) fn parse(text: &str) -> rusqlite::Result<ActionRecord> {
     serde_json::from_str(text).map_err(unreadable)

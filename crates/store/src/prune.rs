@@ -181,6 +181,7 @@ fn drop_prefix(conn: &Connection, last: u64, bounds: Bounds) -> rusqlite::Result
     };
     let records = conn.execute("DELETE FROM records WHERE seq <= ?1", [sql(last)])? as u64;
     let actions = conn.execute("DELETE FROM actions WHERE ordinal <= ?1", [sql(last)])? as u64;
+    conn.execute("DELETE FROM continuations WHERE ordinal <= ?1", [sql(last)])?;
     let payloads = conn.execute(BURY, params![end, bounds.now.0])? as u64;
     for digest in &dead {
         conn.prepare_cached(ORPHAN)?.execute([digest])?;

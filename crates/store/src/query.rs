@@ -114,9 +114,12 @@ pub(crate) fn unfinished(conn: &Connection) -> Answer<Vec<ActionRecord>> {
 
 /// One action's history; empty if the action is unknown or retention dropped its beginning.
 pub(crate) fn history(conn: &Connection, id: &str) -> Answer<Vec<Entry>> {
+    const BODIES: &str = "SELECT body FROM records WHERE seq IN ( \
+             SELECT ordinal FROM actions WHERE action_id = ?1 UNION ALL \
+             SELECT continuations.seq FROM actions JOIN continuations USING (ordinal) WHERE action_id = ?1 \
+         ) ORDER BY seq";
     let mut entries = Vec::new();
-    let mut rows =
-        conn.prepare_cached("SELECT body FROM records WHERE action_id = ?1 ORDER BY seq").map_err(of_read)?;
+    let mut rows = conn.prepare_cached(BODIES).map_err(of_read)?;
     let mut rows = rows.query([id]).map_err(of_read)?;
     while let Some(row) = rows.next().map_err(of_read)? {
         let bytes = row.get_ref(0).map_err(of_read)?.as_bytes().map_err(of_read)?;

@@ -6,7 +6,7 @@ use steadyhand_core::store::StoreError;
 use crate::{
     body::Body,
     place::{Place, seq, sql},
-    projection::{fold, put_claim, put_documents},
+    projection::{fold, put_claim, put_continuation, put_documents},
     trouble,
     writer::Journal,
 };
@@ -31,6 +31,7 @@ fn replay(conn: &Connection) -> rusqlite::Result<()> {
     let first: Option<i64> = conn.query_row("SELECT min(seq) FROM records", [], |row| row.get(0))?;
     let first = seq(first.unwrap_or(i64::MAX));
     conn.execute("DELETE FROM actions", [])?;
+    conn.execute("DELETE FROM continuations", [])?;
     conn.execute("DELETE FROM claims WHERE seq >= ?1", [sql(first)])?;
     conn.execute("DELETE FROM documents WHERE place >= ?1", params![Place::new(first, 0)])?;
     let mut rows = conn.prepare("SELECT seq, action_id, body FROM records ORDER BY seq")?;
@@ -42,6 +43,7 @@ fn replay(conn: &Connection) -> rusqlite::Result<()> {
         let body: Body = serde_json::from_slice(body).map_err(crate::projection::unreadable)?;
         if let Some(action) = action {
             fold(conn, &action, &body.entries, at)?;
+            put_continuation(conn, &action, &body.entries, at)?;
         }
         if let Some(claim) = &body.claim {
             put_claim(conn, claim, at)?;

@@ -26,7 +26,7 @@ use crate::{
     heads::{Head, HeadsFile, Kind},
     keys::Keys,
     place::{Place, sql},
-    projection::{ActionRow, fold, put_claim, put_documents},
+    projection::{ActionRow, fold, put_claim, put_continuation, put_documents},
     seal::Sealed,
     trouble,
 };
@@ -335,6 +335,9 @@ fn insert(conn: &Connection, prepared: &Prepared, link: &Link<'_>) -> rusqlite::
         (Some(row), _) => row.put(conn, seq)?,
         (None, Some(action)) => fold(conn, action, &prepared.entries, seq)?,
         (None, None) => {}
+    }
+    if let Some(action) = &prepared.action {
+        put_continuation(conn, action, &prepared.entries, seq)?;
     }
     for (index, sealed) in prepared.payloads.iter().enumerate() {
         put_payload(conn, sealed, Place::new(seq, index))?;

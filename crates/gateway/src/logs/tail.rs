@@ -1,9 +1,13 @@
 //! `actions.jsonl` and `audit.jsonl`: what the journal takes, as it takes it, told as contract 1.17 says.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value, json};
 use steadyhand_core::{
     action::{ActionRecord, State},
     event::{Entry, Event},
+    id::ActionId,
+    store::History,
 };
 use steadyhand_pipeline::{Committed, Pipeline};
 use tokio::sync::broadcast::error::RecvError;
@@ -11,47 +15,76 @@ use tokio::sync::broadcast::error::RecvError;
 use super::sink::Sink;
 use crate::wire::{time, trail};
 
+/// Runs whose earlier commits are held until they end; those of others are read back.
+const HELD_MAX: usize = 1024;
+
 /// Follows the pipeline until it is gone. What is committed after this call is followed, also before the
 /// returned future is first polled.
 pub fn follow(pipeline: Pipeline, actions: Sink, audit: Sink) -> impl Future<Output = ()> + Send {
     let mut commits = pipeline.listen();
     async move {
+        let mut held = Held::default();
         loop {
             match commits.recv().await {
                 Ok(commit) => {
                     for line in lines(&commit) {
-                        actions.line(line.to_string().into_bytes());
+                        actions.line(written(&line));
                     }
-                    if ends_a_run(&commit) {
-                        tell_trail(&pipeline, &commit, &audit).await;
+                    if let Some(history) = held.take_in(&pipeline, &commit).await {
+                        tell_trail(&history, &commit, &audit);
                     }
                 }
                 // These files are a tail, not the truth: what was missed is in the journal.
-                Err(RecvError::Lagged(missed)) => tracing::debug!(missed, "the log tail skipped commits"),
+                Err(RecvError::Lagged(missed)) => {
+                    tracing::debug!(missed, "the log tail skipped commits");
+                    held.0.clear();
+                }
                 Err(RecvError::Closed) => return,
             }
         }
     }
 }
 
-fn ends_a_run(commit: &Committed) -> bool {
-    commit.record.ended() && !commit.record.undoing
+/// The commits so far of runs that haven't ended.
+#[derive(Default)]
+struct Held(HashMap<ActionId, Vec<Entry>>);
+
+impl Held {
+    /// Takes in a commit; gives the whole history when it ends a run.
+    async fn take_in(&mut self, pipeline: &Pipeline, commit: &Committed) -> Option<History> {
+        let id = &commit.record.action_id;
+        let begins = matches!(commit.entries.first(), Some(Entry { event: Event::Planned(_), .. }));
+        let entries = match self.0.remove(id) {
+            Some(mut entries) => {
+                entries.extend_from_slice(&commit.entries);
+                Some(entries)
+            }
+            None => begins.then(|| commit.entries.clone()),
+        };
+        if !commit.record.ended() || commit.record.undoing {
+            if let Some(entries) = entries
+                && self.0.len() < HELD_MAX
+            {
+                self.0.insert(id.clone(), entries);
+            }
+            return None;
+        }
+        match entries {
+            Some(entries) => Some((id.clone(), entries)),
+            None => Some((id.clone(), pipeline.store().history(id).await.ok()?)),
+        }
+    }
 }
 
-async fn tell_trail(pipeline: &Pipeline, commit: &Committed, audit: &Sink) {
-    let id = commit.record.action_id.clone();
-    // A run of one commit is all there; only longer ones are read back.
-    let whole = matches!(commit.entries.first(), Some(Entry { event: Event::Planned(_), .. }));
-    let entries = if whole {
-        commit.entries.clone()
-    } else {
-        let Ok(entries) = pipeline.store().history(&id).await else { return };
-        entries
-    };
-    if let Some(mut trail) = trail::trail(&(id, entries)) {
+fn tell_trail(history: &History, commit: &Committed, audit: &Sink) {
+    if let Some(mut trail) = trail::trail(history) {
         trail["ts"] = json!(time::offset(commit.record.updated_at));
-        audit.line(trail.to_string().into_bytes());
+        audit.line(written(&trail));
     }
+}
+
+fn written(line: &Value) -> Vec<u8> {
+    serde_json::to_vec(line).expect("a JSON value can be written as JSON")
 }
 
 /// The `actions` lines of one commit.

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use proptest::prelude::*;
 use steadyhand_core::{
     action::ActionRecord,
-    event::{Entry, Event},
+    event::Event,
     id::ActionId,
     store::{Commit, Query, Store as _},
     time::Clock as _,
@@ -54,6 +54,9 @@ async fn holds(steps: Vec<Step>) {
     let live = projections(&store).await;
     store.rebuild().await.unwrap();
     assert_eq!(projections(&store).await, live);
+    for draft in drafts.values() {
+        assert_eq!(store.history(draft.id()).await.unwrap(), draft.history, "after the rebuild");
+    }
     let report = store.audit().await.unwrap();
     assert!(report.ok, "{:?}", report.problems);
 }
@@ -76,12 +79,12 @@ proptest! {
             let at = folder.clock.now();
             let detail = serde_json::json!({ "texts": texts, "number": number });
             let event = Event::Service { what: texts[0].clone(), detail };
-            let events = vec![Entry { at, event }];
             let action = ActionId(texts[0].clone());
-            store.commit(Commit { action: Some(action.clone()), events: events.clone(), ..Commit::default() })
-                .await
-                .unwrap();
-            assert_eq!(store.history(&action).await.unwrap(), events);
+            let mut draft = Draft::plan_as(0, at, |planned| planned.action_id = action.clone());
+            store.commit(draft.commit()).await.unwrap();
+            draft.push(at, event);
+            store.commit(draft.commit()).await.unwrap();
+            assert_eq!(store.history(&action).await.unwrap(), draft.history);
         });
     }
 }

@@ -242,6 +242,7 @@ async fn what_the_projections_say_is_held_against_the_records() {
         "UPDATE actions SET record = replace(record, 'notes/1.txt', 'notes/2.txt')",
         "UPDATE actions SET ordinal = 4",
         "DELETE FROM actions",
+        "DELETE FROM continuations",
         "INSERT INTO actions SELECT 6, 'act_x', state, NULL, intent, NULL, 0, 0, 0, NULL, record FROM actions",
         "UPDATE claims SET action_id = 'act_x'",
         "UPDATE claims SET request_digest = 'x'",

@@ -8,6 +8,7 @@
 mod audit;
 mod body;
 mod chain;
+mod checkpoint;
 mod folder;
 mod heads;
 mod keys;

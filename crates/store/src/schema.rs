@@ -38,6 +38,17 @@ pub(crate) fn open_writer(folder: &Path) -> Result<Connection, OpenError> {
     Ok(conn)
 }
 
+/// Opens the connection that copies the log into the database. It never waits for a lock.
+pub(crate) fn open_checkpointer(folder: &Path) -> Result<Connection, OpenError> {
+    let path = folder.join(JOURNAL);
+    let fail = |e: rusqlite::Error| failure(&path, &e);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(&path, flags).map_err(fail)?;
+    conn.pragma_update(None, "synchronous", "full").map_err(fail)?;
+    conn.pragma_update(None, "cache_size", -256).map_err(fail)?;
+    Ok(conn)
+}
+
 /// Opens a connection that only reads. Works beside a running writer.
 pub(crate) fn open_reader(folder: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;

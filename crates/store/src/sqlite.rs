@@ -29,6 +29,7 @@ use tokio::sync::{oneshot, watch};
 use crate::{
     audit::{Auditor, verify_tail},
     body::{Body, ClaimRef, PayloadRef},
+    checkpoint::Checkpointer,
     folder::{self, HEADS, JOURNAL, OpenError},
     heads::{HeadsFile, Opened},
     keys::{Keys, Start},
@@ -137,6 +138,7 @@ impl SqliteStore {
             signed,
             heads,
             pace: Pace { records: options.head_records, every: options.head_every },
+            checkpointer: Checkpointer::start(folder, Arc::clone(&shared))?,
             unsigned_since: (signed < seq).then(|| clock.now()),
             _lock: lock,
         };

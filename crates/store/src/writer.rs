@@ -23,6 +23,7 @@ use tokio::sync::{oneshot, watch};
 use crate::{
     body::ClaimRef,
     chain::{Hash, Link},
+    checkpoint::Checkpointer,
     heads::{Head, HeadsFile, Kind},
     keys::Keys,
     place::{Place, sql},
@@ -92,6 +93,7 @@ pub(crate) struct Journal {
     pub(crate) signed: u64,
     pub(crate) heads: HeadsFile,
     pub(crate) pace: Pace,
+    pub(crate) checkpointer: Checkpointer,
     /// When the first record that no head signs was committed.
     pub(crate) unsigned_since: Option<Timestamp>,
     /// Held as long as the journal is.
@@ -179,6 +181,7 @@ fn serve(
                 let mut answers = vec![answer];
                 next = gather(queue, &mut group, &mut answers);
                 let bytes = group.iter().map(Prepared::bytes).sum();
+                journal.checkpointer.grew(bytes);
                 shared.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
                 let waiting = shared.waiting.fetch_sub(group.len(), Ordering::Relaxed);
                 let now = clock.now();
@@ -307,6 +310,7 @@ impl Journal {
     /// Signs the last head and moves the log into the database.
     fn finish(&mut self, now: Timestamp) -> Result<(), StoreError> {
         self.sign(now)?;
+        self.checkpointer.stop();
         // Readers that are still at it keep the log; the next start copies it then.
         let copied = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         copied.map_err(|e| trouble::of_write(&e, 0))

@@ -15,7 +15,8 @@ mod migrations {
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pages (4 KiB each) of the log after which the writer copies them into the database.
 const CHECKPOINT_PAGES: u32 = 16_000;
-/// Bytes that the log's file keeps after it was copied.
+/// Bytes that the log's file keeps after it was copied: about what it grows to, for a file that must grow
+/// again is slower to sync.
 const WAL_BYTES_KEPT: u32 = 64 << 20;
 /// Statements kept prepared, per connection.
 const STATEMENTS_KEPT: usize = 64;

@@ -11,8 +11,9 @@ use steadyhand_core::{
     action::{ActionRecord, Execution, State},
     capability::RepeatSafe,
     event::Event,
-    executor::{Executed, Probe},
+    executor::{Attempt, Executed, Probe},
     failure::FailureClass,
+    id::AttemptId,
     store::StoreError,
 };
 use steadyhand_policy::{Decision, Query};
@@ -198,7 +199,11 @@ impl Pipeline {
     async fn settle_undo(&self, record: ActionRecord) -> Result<(), StoreError> {
         let inner = &*self.inner;
         let probe = match Known::of(inner, &record).await? {
-            Some(known) => look::probe(inner, known.attempt()).await,
+            Some(known) => {
+                // What the executor remembers of the attempt is older than the undo; only the world can tell.
+                let attempt_id = AttemptId::mint(&*inner.parts.entropy);
+                look::probe(inner, &Attempt { attempt_id, ..known.attempt().clone() }).await
+            }
             None => Probe::Undecidable,
         };
         let mut draft = self.draft(record, Map::new());

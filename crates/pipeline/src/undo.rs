@@ -9,7 +9,7 @@ use steadyhand_core::{
     event::Event,
     executor::{Attempt, UndoError, UndoMode, Undone},
     failure::Failure,
-    id::{ActionId, AttemptId},
+    id::ActionId,
     step::Step,
     store::{Found, PayloadKind, StoreError},
 };
@@ -98,7 +98,7 @@ impl Known {
             None
         };
         let attempt = Attempt {
-            attempt_id: AttemptId::mint(&*inner.parts.entropy),
+            attempt_id: dispatch.attempt_id.clone(),
             action_id: record.action_id.clone(),
             intent: record.intent.clone(),
             params: Value::Object(params),

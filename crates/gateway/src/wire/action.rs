@@ -23,6 +23,8 @@ use super::{
 const KEY_BYTES_MAX: usize = 200;
 /// The longest name of a capability or a session, in bytes: records, logs and answers repeat them.
 const NAME_BYTES_MAX: usize = 200;
+/// The most parameters of an action; no capability has more than a few.
+const PARAMS_MAX: usize = 64;
 /// The most rows of a page (D-15).
 const LIMIT_MAX: i64 = 500;
 
@@ -34,7 +36,7 @@ pub fn plan_request(body: &[u8], correlation_id: CorrelationId) -> Result<Reques
     let mut f = Fields::of_body(body)?;
     let request = Request {
         intent: f.text_up_to("intent", NAME_BYTES_MAX),
-        params: f.object("params"),
+        params: f.object_up_to("params", PARAMS_MAX, NAME_BYTES_MAX),
         timeout: positive_millis(f.integer("timeout_ms", 10_000, 100, 120_000)),
         deadline: f.optional_integer("deadline_ms", 100, 600_000).map(positive_millis),
         max_retries: f.optional_integer("max_retries", 0, 5).and_then(|n| u8::try_from(n).ok()),

@@ -133,6 +133,26 @@ impl Fields {
         }
     }
 
+    /// An object of at most `fields_max` fields with names of at most `name_bytes_max` bytes, which may be
+    /// absent.
+    pub fn object_up_to(
+        &mut self,
+        name: &str,
+        fields_max: usize,
+        name_bytes_max: usize,
+    ) -> Map<String, Value> {
+        let map = self.object(name);
+        if map.len() > fields_max {
+            let message = format!("Dictionary should have at most {fields_max} items");
+            return self.wrong("too_long", name, &message, Value::from(map.len()));
+        }
+        if map.keys().any(|key| key.len() > name_bytes_max) {
+            let message = format!("Keys should have at most {name_bytes_max} bytes");
+            return self.wrong("too_long", name, &message, Value::from(map.len()));
+        }
+        map
+    }
+
     /// An object that may be absent or null.
     pub fn optional_object(&mut self, name: &str) -> Map<String, Value> {
         if self.values.get(name).is_some_and(Value::is_null) {

@@ -14,7 +14,8 @@ use super::time;
 pub fn trail((id, entries): &History) -> Option<Value> {
     let first = entries.first()?;
     let Event::Planned(planned) = &first.event else { return None };
-    let mut teller = Teller { record: ActionRecord::begin(planned, first.at), phases: Vec::new() };
+    let record = ActionRecord::begin(planned, first.at);
+    let mut teller = Teller { record, executed: None, phases: Vec::new() };
     for entry in entries {
         teller.record.apply(entry);
         teller.tell(entry);
@@ -33,6 +34,8 @@ pub fn trail((id, entries): &History) -> Option<Value> {
 struct Teller {
     /// The record after the entry that is being told.
     record: ActionRecord,
+    /// The last execution, which is told once its outcome is known.
+    executed: Option<Entry>,
     phases: Vec<Value>,
 }
 
@@ -82,7 +85,7 @@ impl Teller {
                 });
                 self.phase(entry, "attempt", "failed", *duration_ms, extra);
             }
-            Event::Executed { .. } => {}
+            Event::Executed { .. } => self.executed = Some(entry.clone()),
             Event::Verified { verification, verify_ms } => {
                 let extra = json!({"verdict": verification.verdict, "evidence": verification.evidence,
                     "detail": verification.detail});
@@ -109,7 +112,9 @@ impl Teller {
         if let Some(execution) = self.record.execution.clone() {
             let status = if execution.success { "succeeded" } else { "failed" };
             let extra = json!({"retries_used": execution.retries_used, "error_code": execution.error_code});
-            let told = self.shape(entry, "execute", status, execution.duration_ms, extra);
+            let executed = self.executed.take();
+            let at = executed.as_ref().unwrap_or(entry);
+            let told = self.shape(at, "execute", status, execution.duration_ms, extra);
             let verified = self.phases.iter().rposition(|p| p["phase"] == "verify");
             match verified {
                 Some(at) => self.phases.insert(at, told),

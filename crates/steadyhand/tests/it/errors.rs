@@ -121,6 +121,7 @@ async fn what_does_not_fit_the_schema_is_named_field_by_field() {
             let answer = stack.post(plan, body).await;
             assert_eq!((answer.status, answer.body), (422, json!({"detail": [expected]})));
         }
+        let many: serde_json::Map<_, _> = (0..65).map(|n| (format!("p{n}"), json!(n))).collect();
         for (body, kind) in [
             (json!({"intent": 1}), "string_type"),
             (json!({"intent": "file.read", "params": []}), "dict_type"),
@@ -129,6 +130,8 @@ async fn what_does_not_fit_the_schema_is_named_field_by_field() {
             (json!({"intent": "file.read", "idempotency_key": "k".repeat(201)}), "string_too_long"),
             (json!({"intent": "i".repeat(201)}), "string_too_long"),
             (json!({"intent": "file.read", "session_id": "s".repeat(201)}), "string_too_long"),
+            (json!({"intent": "file.read", "params": {"p".repeat(201): 1}}), "too_long"),
+            (json!({"intent": "file.read", "params": many}), "too_long"),
         ] {
             let answer = stack.post(plan, body.clone()).await;
             assert_eq!((answer.status, &answer.body["detail"][0]["type"]), (422, &kind.into()), "{body}");

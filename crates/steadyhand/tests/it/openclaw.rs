@@ -275,6 +275,11 @@ async fn an_attempt_seen_before_gets_its_stored_answer() {
             "one of them wrote, and once: {}",
             answers[0]
         );
+        let mut other = attempt("race");
+        other["args"]["content"] = json!("something else");
+        let refused = stack.executor().post("/execute", other).await;
+        assert_eq!(refused.status, 409, "the stored answer is not this call's: {}", refused.text);
+        assert_eq!(std::fs::read_to_string(stack.root().join("race.txt")).unwrap(), "x");
         let without = json!({"tool_name": "file.write", "args": {"path": "race.txt", "content": "edited"}});
         let again = stack.executor().post("/execute", without).await.ok();
         assert_eq!(again["result"]["was_existing"], true, "without an id it is a new one");

@@ -143,6 +143,21 @@ async fn an_executor_that_dies_midway_leaves_an_unknown_outcome_and_no_repeat() 
 }
 
 #[tokio::test]
+async fn what_ended_while_the_gateway_was_dead_is_looked_up() {
+    let (executor, mut gateway) = halves(Stack::builder().policy(ALLOW)).await;
+    let command = sleep_of_its_own("0.4");
+    let (action, _) = begin(&gateway, &command).await;
+    gateway.kill().await;
+    soon("the command to end by itself", || !is_running(&command)).await;
+    let log = async || executor.client(Service::Executor, Token::Operator).get("/logs/execution").await.ok();
+    until("the executor to note it", async || (log().await["total"] == 1).then_some(())).await;
+    gateway.start_again().await;
+    let record = gateway.record(&action).await;
+    assert_eq!(record["state"], "succeeded", "{record}");
+    assert_eq!(log().await["total"], 1, "it ran once");
+}
+
+#[tokio::test]
 async fn a_cancel_reaches_the_other_process() {
     let (_executor, gateway) = halves(Stack::builder().auth(true).policy(ALLOW)).await;
     let command = sleep_of_its_own("68.");

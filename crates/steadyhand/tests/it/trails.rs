@@ -25,6 +25,8 @@ async fn trail(stack: &Stack, action: &Value) -> Value {
         assert!(is_time(&event["timestamp"], "Z"), "{event}");
         assert!(event["duration_ms"].as_f64().unwrap() >= 0.0, "{event}");
     }
+    let times = trail["events"].as_array().unwrap().iter();
+    assert!(times.map(|e| e["timestamp"].as_str().unwrap().trim_end_matches('Z')).is_sorted(), "{trail}");
     trail
 }
 

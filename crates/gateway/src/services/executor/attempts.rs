@@ -9,6 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 use steadyhand_core::{
+    digest::Digest,
     event::{Entry, Event},
     store::{Commit, Found, Keep, Payload, PayloadKind, Store, StoreError},
     time::{Clock, Timestamp},
@@ -30,6 +31,8 @@ pub enum Remembered {
     Ended(Value),
     /// It ended, and the outcome is no longer kept.
     Dropped,
+    /// It was another call: the identifier was used for something else.
+    OtherCall,
 }
 
 /// The memory of attempts.
@@ -58,17 +61,26 @@ impl AttemptMemory {
         lock.lock_owned().await
     }
 
-    /// Looks an attempt up.
+    /// What makes two calls the same: the tool and its arguments. Salted, for arguments may be secret.
+    #[must_use]
+    pub fn call_digest(&self, tool: &str, args: &Value) -> Digest {
+        Digest::salted(self.store.salt(), json!([tool, args]).to_string().as_bytes())
+    }
+
+    /// Looks an attempt up; with the digest of a call, whether it was that call.
     ///
     /// # Errors
     /// When the journal can't be read.
-    pub async fn look_up(&self, attempt_id: &str) -> Result<Remembered, StoreError> {
+    pub async fn look_up(&self, attempt_id: &str, call: Option<&Digest>) -> Result<Remembered, StoreError> {
         let Some(document) = self.store.document(KIND, attempt_id).await? else {
             return Ok(Remembered::Unknown);
         };
         let begun = Timestamp(document["at"].as_i64().unwrap_or_default());
         if self.clock.now().since(begun) >= LIFE {
             return Ok(Remembered::Unknown);
+        }
+        if call.is_some_and(|call| document["call"] != call.as_str()) {
+            return Ok(Remembered::OtherCall);
         }
         if document["state"] != "ended" {
             return Ok(Remembered::InDoubt);
@@ -85,8 +97,9 @@ impl AttemptMemory {
     ///
     /// # Errors
     /// When the journal can't be written; the attempt must not begin then.
-    pub async fn begin(&self, attempt_id: &str, tool: &str) -> Result<(), StoreError> {
-        let body = json!({"state": "begun", "at": self.clock.now().0, "tool_name": tool});
+    pub async fn begin(&self, attempt_id: &str, tool: &str, call: &Digest) -> Result<(), StoreError> {
+        let at = self.clock.now().0;
+        let body = json!({"state": "begun", "at": at, "tool_name": tool, "call": call});
         self.commit(attempt_id, body, Vec::new()).await
     }
 
@@ -94,8 +107,15 @@ impl AttemptMemory {
     ///
     /// # Errors
     /// When the journal can't be written; the attempt stays in doubt then.
-    pub async fn end(&self, attempt_id: &str, tool: &str, answer: &Value) -> Result<(), StoreError> {
-        let body = json!({"state": "ended", "at": self.clock.now().0, "tool_name": tool});
+    pub async fn end(
+        &self,
+        attempt_id: &str,
+        tool: &str,
+        call: &Digest,
+        answer: &Value,
+    ) -> Result<(), StoreError> {
+        let at = self.clock.now().0;
+        let body = json!({"state": "ended", "at": at, "tool_name": tool, "call": call});
         let bytes = answer.to_string().into_bytes();
         let owner = attempt_id.to_owned();
         let payload = Payload { owner, kind: PayloadKind::Output, keep: Keep::UnderQuota, bytes };

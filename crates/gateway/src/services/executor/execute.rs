@@ -83,7 +83,9 @@ async fn once(service: &ExecutorService, request: ExecuteRequest) -> Result<Valu
         return Ok(run(service, request, AttemptId::mint(&*service.guard.entropy)).await);
     };
     let _turn = service.attempts.lock(&id).await;
-    match service.attempts.look_up(&id).await? {
+    let call = service.attempts.call_digest(&request.tool_name, &Value::Object(request.args.clone()));
+    match service.attempts.look_up(&id, Some(&call)).await? {
+        Remembered::OtherCall => return Err(other_call(&id)),
         Remembered::Ended(answer) => return Ok(answer),
         Remembered::InDoubt | Remembered::Dropped => {
             let why =
@@ -93,10 +95,15 @@ async fn once(service: &ExecutorService, request: ExecuteRequest) -> Result<Valu
         Remembered::Unknown => {}
     }
     let tool = request.tool_name.clone();
-    service.attempts.begin(&id, &tool).await?;
+    service.attempts.begin(&id, &tool, &call).await?;
     let answer = run(service, request, AttemptId(id.clone())).await;
-    service.attempts.end(&id, &tool, &answer).await?;
+    service.attempts.end(&id, &tool, &call, &answer).await?;
     Ok(answer)
+}
+
+/// An identifier names one call; the stored answer of another must not pass for this one's.
+pub(super) fn other_call(id: &str) -> Problem {
+    Problem::Refused(StatusCode::CONFLICT, format!("attempt {id} was another call; use a new attempt_id"))
 }
 
 async fn run(service: &ExecutorService, request: ExecuteRequest, attempt_id: AttemptId) -> Value {
@@ -179,8 +186,10 @@ pub(super) async fn stored(
 ) -> Response<Body> {
     let asked = Asked::of(request, &service.guard);
     let result = async {
-        match service.attempts.look_up(&id).await? {
-            Remembered::Unknown => Err(Problem::Missing(format!("Attempt not found: {id}"))),
+        match service.attempts.look_up(&id, None).await? {
+            Remembered::Unknown | Remembered::OtherCall => {
+                Err(Problem::Missing(format!("Attempt not found: {id}")))
+            }
             Remembered::InDoubt => Ok(json!({"attempt_id": id, "known": "begun", "answer": null})),
             Remembered::Dropped => Ok(json!({"attempt_id": id, "known": "ended", "answer": null})),
             Remembered::Ended(answer) => Ok(json!({"attempt_id": id, "known": "ended", "answer": answer})),

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use steadyhand_core::executor::{Attempt, Executed, UndoMode};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{ExecutorService, attempts::Remembered};
+use super::{ExecutorService, attempts::Remembered, execute::other_call};
 use crate::{
     http::problem::Problem,
     services::{Asked, respond},
@@ -95,7 +95,9 @@ pub(super) async fn execute(State(service): State<Arc<ExecutorService>>, request
 async fn once(service: &ExecutorService, attempt: Attempt) -> Result<Value, Problem> {
     let id = attempt.attempt_id.as_str();
     let _turn = service.attempts.lock(id).await;
-    match service.attempts.look_up(id).await? {
+    let call = service.attempts.call_digest(&attempt.intent, &attempt.params);
+    match service.attempts.look_up(id, Some(&call)).await? {
+        Remembered::OtherCall => return Err(other_call(id)),
         Remembered::Ended(answer) => return Ok(answer),
         Remembered::InDoubt | Remembered::Dropped => {
             let why = format!("attempt {id} was begun before, and how it ended isn't known");
@@ -103,14 +105,14 @@ async fn once(service: &ExecutorService, attempt: Attempt) -> Result<Value, Prob
         }
         Remembered::Unknown => {}
     }
-    service.attempts.begin(id, &attempt.intent).await?;
+    service.attempts.begin(id, &attempt.intent, &call).await?;
     let cancel = service.running.enter(id);
     let guard: DropGuard = cancel.clone().drop_guard();
     let outcome = service.hands().execute(&attempt, &cancel).await;
     guard.disarm();
     service.running.leave(id);
     let answer = shown(&outcome)?;
-    service.attempts.end(id, &attempt.intent, &answer).await?;
+    service.attempts.end(id, &attempt.intent, &call, &answer).await?;
     Ok(answer)
 }
 

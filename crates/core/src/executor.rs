@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     approval::Operand,
     failure::Failure,
-    id::{ActionId, AttemptId},
+    id::{ActionId, AttemptId, CorrelationId},
 };
 
 /// One call of an executor.
@@ -23,6 +23,8 @@ pub struct Attempt {
     pub action_id: ActionId,
     /// The capability's name.
     pub intent: String,
+    /// The request's correlation id, for the logs of whoever does it.
+    pub correlation_id: CorrelationId,
     /// The exact parameters.
     pub params: Value,
     /// How long this attempt may take.

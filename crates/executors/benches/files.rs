@@ -102,6 +102,7 @@ fn attempt(intent: &str, caller: usize, content: &str) -> Attempt {
         attempt_id: "att_1".into(),
         action_id: "act_1".into(),
         intent: intent.to_owned(),
+        correlation_id: "req_000000000000".into(),
         params: json!({"path": format!("file{caller}"), "content": content}),
         timeout: Duration::from_secs(10),
         operands: Vec::new(),

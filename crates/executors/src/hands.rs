@@ -231,6 +231,7 @@ mod tests {
             attempt_id: "att_1".into(),
             action_id: "act_1".into(),
             intent: intent.to_owned(),
+            correlation_id: "req_000000000000".into(),
             params: json!({"path": "a", "content": "", "command": "pwd"}),
             timeout: Duration::from_secs(5),
             operands: Vec::new(),

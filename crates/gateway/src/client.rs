@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use axum::http::{Method, Request, StatusCode, header};
+use axum::http::{HeaderValue, Method, Request, StatusCode, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::{
@@ -32,6 +32,15 @@ pub enum CallError {
     },
 }
 
+/// What a call says of its caller.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Introduction<'a> {
+    /// A bearer token.
+    pub token: Option<&'a str>,
+    /// Ties the call to the request that it is made for.
+    pub correlation_id: Option<&'a str>,
+}
+
 fn client() -> &'static Client<HttpConnector, Full<Bytes>> {
     static CLIENT: OnceLock<Client<HttpConnector, Full<Bytes>>> = OnceLock::new();
     CLIENT.get_or_init(|| Client::builder(TokioExecutor::new()).build_http())
@@ -41,29 +50,34 @@ fn client() -> &'static Client<HttpConnector, Full<Bytes>> {
 ///
 /// # Errors
 /// See [`CallError`].
-pub async fn get(url: &str, bearer: Option<&str>) -> Result<(StatusCode, Bytes), CallError> {
-    call(Method::GET, url, bearer, Bytes::new()).await
+pub async fn get(url: &str, by: Introduction<'_>) -> Result<(StatusCode, Bytes), CallError> {
+    call(Method::GET, url, by, Bytes::new()).await
 }
 
 /// `POST url` with a JSON body.
 ///
 /// # Errors
 /// See [`CallError`].
-pub async fn post(url: &str, bearer: Option<&str>, body: Bytes) -> Result<(StatusCode, Bytes), CallError> {
-    call(Method::POST, url, bearer, body).await
+pub async fn post(url: &str, by: Introduction<'_>, body: Bytes) -> Result<(StatusCode, Bytes), CallError> {
+    call(Method::POST, url, by, body).await
 }
 
 async fn call(
     method: Method,
     url: &str,
-    bearer: Option<&str>,
+    by: Introduction<'_>,
     body: Bytes,
 ) -> Result<(StatusCode, Bytes), CallError> {
     let broken = |why: String| CallError::Broken { url: url.to_owned(), why };
     let mut request =
         Request::builder().method(method).uri(url).header(header::CONTENT_TYPE, "application/json");
-    if let Some(bearer) = bearer {
-        request = request.header(header::AUTHORIZATION, format!("Bearer {bearer}"));
+    if let Some(token) = by.token {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+    }
+    // One that can't be a header is in the body too.
+    let correlation_id = by.correlation_id.and_then(|id| HeaderValue::from_bytes(id.as_bytes()).ok());
+    if let Some(correlation_id) = correlation_id {
+        request = request.header("X-Correlation-ID", correlation_id);
     }
     let request = request.body(Full::new(body)).map_err(|e| broken(e.to_string()))?;
     let response = client().request(request).await.map_err(|e| {

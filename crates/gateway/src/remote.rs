@@ -16,7 +16,7 @@ use steadyhand_core::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    client::{self, CallError},
+    client::{self, CallError, Introduction},
     services::executor::{UndoCall, VerifyCall},
 };
 
@@ -41,24 +41,36 @@ impl RemoteExecutor {
         let mut remote =
             Self { base: base.to_owned(), token: token.to_owned(), availability: HashMap::new() };
         let url = format!("{base}/inner/availability");
-        let answer = client::get(&url, Some(token)).await.map_err(failed_before)?;
+        let answer = client::get(&url, Introduction { token: Some(token), correlation_id: None })
+            .await
+            .map_err(failed_before)?;
         remote.availability = read(&url, answer)?;
         Ok(remote)
     }
 
-    async fn ask<T: DeserializeOwned>(&self, what: &str, body: &impl Serialize) -> Result<T, CallOrAnswer> {
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        attempt: &Attempt,
+        body: &impl Serialize,
+    ) -> Result<T, CallOrAnswer> {
         let url = format!("{}/inner/{what}", self.base);
         let body =
             serde_json::to_vec(body).map_err(|e| CallOrAnswer::Answer(Failure::error(e.to_string())))?;
-        let answer = client::post(&url, Some(&self.token), body.into()).await.map_err(CallOrAnswer::Call)?;
+        let answer =
+            client::post(&url, self.introduction(attempt), body.into()).await.map_err(CallOrAnswer::Call)?;
         read(&url, answer).map_err(CallOrAnswer::Answer)
+    }
+
+    fn introduction<'a>(&'a self, attempt: &'a Attempt) -> Introduction<'a> {
+        Introduction { token: Some(&self.token), correlation_id: Some(attempt.correlation_id.as_str()) }
     }
 
     /// Looks up how an attempt ended whose answer was lost.
     async fn look_up(&self, attempt: &Attempt, lost: &CallError) -> Result<Executed, Failure> {
         let unknown = || Failure::lost(format!("the executor's answer was lost: {lost}"));
         let url = format!("{}/executions/{}", self.base, attempt.attempt_id);
-        let answer = client::get(&url, Some(&self.token)).await.map_err(|_| unknown())?;
+        let answer = client::get(&url, self.introduction(attempt)).await.map_err(|_| unknown())?;
         if answer.0 == axum::http::StatusCode::NOT_FOUND {
             return Err(Failure::not_reached("the executor never began the attempt"));
         }
@@ -76,7 +88,7 @@ impl RemoteExecutor {
         let url = format!("{}/inner/cancel/{}", self.base, attempt.attempt_id);
         loop {
             // If the executor isn't there to be told, the attempt's own call says so.
-            let answer = client::post(&url, Some(&self.token), bytes::Bytes::new()).await;
+            let answer = client::post(&url, self.introduction(attempt), bytes::Bytes::new()).await;
             let told = answer.ok().and_then(|(_, body)| serde_json::from_slice::<Value>(&body).ok());
             if told.is_some_and(|told| told["cancelled"] == true) {
                 return;
@@ -124,11 +136,11 @@ fn read<T: DeserializeOwned>(
 #[async_trait]
 impl Executor for RemoteExecutor {
     async fn prepare(&self, attempt: &Attempt) -> Result<Prepared, Failure> {
-        self.ask::<Result<Prepared, Failure>>("prepare", attempt).await?
+        self.ask::<Result<Prepared, Failure>>("prepare", attempt, attempt).await?
     }
 
     async fn execute(&self, attempt: &Attempt, cancel: &CancellationToken) -> Result<Executed, Failure> {
-        let call = self.ask::<Result<Executed, Failure>>("execute", attempt);
+        let call = self.ask::<Result<Executed, Failure>>("execute", attempt, attempt);
         tokio::pin!(call);
         let answer = tokio::select! {
             answer = &mut call => answer,
@@ -143,7 +155,7 @@ impl Executor for RemoteExecutor {
 
     async fn verify(&self, attempt: &Attempt, executed: &Executed) -> Verification {
         let call = VerifyCall { attempt: attempt.clone(), executed: executed.clone() };
-        self.ask("verify", &call).await.unwrap_or_else(|error| {
+        self.ask("verify", attempt, &call).await.unwrap_or_else(|error| {
             let detail = format!("the executor could not be asked: {}", Failure::from(error));
             Verification { verdict: Verdict::Unverifiable, evidence: "none".to_owned(), detail }
         })
@@ -152,14 +164,14 @@ impl Executor for RemoteExecutor {
     async fn probe(&self, attempt: &Attempt) -> Probe {
         // The executor may have ended the attempt while nobody was there to hear it.
         let url = format!("{}/executions/{}", self.base, attempt.attempt_id);
-        if let Ok((status, body)) = client::get(&url, Some(&self.token)).await
+        if let Ok((status, body)) = client::get(&url, self.introduction(attempt)).await
             && status.is_success()
             && let Ok(found) = serde_json::from_slice::<Value>(&body)
             && let Ok(Ok(_)) = serde_json::from_value::<Result<Executed, Failure>>(found["answer"].clone())
         {
             return Probe::Done;
         }
-        self.ask("probe", attempt).await.unwrap_or(Probe::Undecidable)
+        self.ask("probe", attempt, attempt).await.unwrap_or(Probe::Undecidable)
     }
 
     async fn undo(
@@ -170,7 +182,7 @@ impl Executor for RemoteExecutor {
     ) -> Result<Undone, UndoError> {
         let dry_run = mode == UndoMode::DryRun;
         let call = UndoCall { attempt: attempt.clone(), pre_image: pre_image.map(<[u8]>::to_vec), dry_run };
-        let answer = self.ask::<Result<Undone, UndoError>>("undo", &call).await;
+        let answer = self.ask::<Result<Undone, UndoError>>("undo", attempt, &call).await;
         answer.unwrap_or_else(|error| Err(UndoError::Failed(error.into())))
     }
 

@@ -128,6 +128,7 @@ pub(crate) fn new_attempt(inner: &Inner, draft: &Draft) -> Attempt {
         attempt_id: AttemptId::mint(&*inner.parts.entropy),
         action_id: draft.id().clone(),
         intent: draft.record.intent.clone(),
+        correlation_id: draft.record.correlation_id.clone(),
         params: Value::Object((*draft.params).clone()),
         timeout: draft.record.timeout(),
         operands: Vec::new(),

@@ -101,6 +101,7 @@ impl Known {
             attempt_id: dispatch.attempt_id.clone(),
             action_id: record.action_id.clone(),
             intent: record.intent.clone(),
+            correlation_id: record.correlation_id.clone(),
             params: Value::Object(params),
             timeout: record.timeout(),
             operands: dispatch.operands.clone(),

@@ -145,6 +145,7 @@ pub(crate) fn attempt(intent: &str, params: Value) -> Attempt {
         attempt_id: "att_1".into(),
         action_id: "act_1".into(),
         intent: intent.to_owned(),
+        correlation_id: "req_000000000000".into(),
         params,
         timeout: Duration::from_secs(10),
         operands: Vec::new(),

@@ -74,6 +74,7 @@ pub(crate) fn attempt(command: &str) -> Attempt {
         attempt_id: AttemptId::from("att_1"),
         action_id: ActionId::from("act_1"),
         intent: "shell.run".to_owned(),
+        correlation_id: "req_000000000000".into(),
         params: json!({ "command": command }),
         timeout: Duration::from_secs(10),
         operands: vec![],

@@ -33,6 +33,9 @@ async fn two_processes_do_what_one_does() {
         assert_eq!(std::fs::read_to_string(gateway.root().join("a.txt")).unwrap(), "after\n");
         let read = gateway.plan("file.read", json!({"path": "a.txt"})).await;
         assert_eq!(read["execution"]["output"]["content"], "after\n", "{read}");
+        let log =
+            executor.client(Service::Executor, Token::Operator).get("/logs/execution?limit=1").await.ok();
+        assert_eq!(log["logs"][0]["correlation_id"], read["correlation_id"], "{log}");
         let asked = gateway.plan("shell.run", json!({"command": "ls"})).await;
         let ran = gateway.decide("approve", &asked).await;
         assert_eq!(ran["execution"]["output"]["stdout"], "a.txt\n", "{ran}");

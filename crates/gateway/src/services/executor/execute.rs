@@ -118,6 +118,7 @@ async fn run(service: &ExecutorService, request: ExecuteRequest, attempt_id: Att
                 attempt_id,
                 action_id: ActionId(request.correlation_id.0.clone()),
                 intent: request.tool_name.clone(),
+                correlation_id: request.correlation_id.clone(),
                 params: Value::Object(with_defaults(capability, request.args)),
                 timeout: Duration::from_millis(timeout_ms),
                 operands: Vec::new(),

@@ -51,7 +51,7 @@ impl LoggedExecutor {
             "timestamp": time::zulu(self.clock.now()),
             "tool_name": attempt.intent,
             "status": status_word(outcome),
-            "correlation_id": attempt.action_id,
+            "correlation_id": attempt.correlation_id,
         });
         if let Err(failure) = outcome {
             entry["error"] = json!(mask_text(&failure.message));

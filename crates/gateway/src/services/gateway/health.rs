@@ -18,7 +18,10 @@ use steadyhand_reliability::health::{Health, overall};
 use tokio::time::Instant;
 
 use super::Gateway;
-use crate::{client, http::problem::Service};
+use crate::{
+    client::{self, Introduction},
+    http::problem::Service,
+};
 
 /// Between two looks at a service that answered.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
@@ -120,7 +123,7 @@ fn not_built(name: &str, port: u16) -> Value {
 /// One look: `ok` true with status 200, in time.
 pub(crate) async fn look(port: u16) -> Result<(), String> {
     let url = format!("http://127.0.0.1:{port}/healthz");
-    let (status, body) = tokio::time::timeout(PATIENCE, client::get(&url, None))
+    let (status, body) = tokio::time::timeout(PATIENCE, client::get(&url, Introduction::default()))
         .await
         .map_err(|_| format!("no answer within {} s", PATIENCE.as_secs()))?
         .map_err(|e| e.to_string())?;

@@ -16,7 +16,7 @@ use steadyhand_core::{
 use steadyhand_policy::Decision;
 
 use crate::{
-    APPROVAL_LIFE, Answer, Inner, Pipeline, PipelineError,
+    Answer, Inner, Pipeline, PipelineError,
     answer::{codes, note},
     draft::Draft,
     execute::new_attempt,
@@ -38,14 +38,14 @@ impl Pipeline {
         };
         // An operand that can't be looked at fails when it runs; the question is asked all the same.
         let operands = operands(inner, &draft).await.map(|p| p.operands).unwrap_or_default();
-        let expires_at = inner.parts.clock.now().plus(APPROVAL_LIFE);
+        let expires_at = inner.parts.clock.now().plus(inner.parts.limits.approval_life);
         let seal = Seal { operands, expires_at, ..current_seal(inner, &draft) };
         draft.push(inner, Event::Asked { seal });
         draft.commit(inner).await?;
         draft.reached(inner, Step::AskDurable);
         let record = Arc::new(draft.record.clone());
         place.fill(draft);
-        self.expire_later(record.action_id.clone(), APPROVAL_LIFE);
+        self.expire_later(record.action_id.clone(), inner.parts.limits.approval_life);
         Ok(Answer::of(record, None))
     }
 
@@ -155,7 +155,7 @@ impl Pipeline {
                     Ok(true) => return,
                     Ok(false) => {
                         // The wall clock was set back meanwhile.
-                        wait = APPROVAL_LIFE;
+                        wait = pipeline.inner.parts.limits.approval_life;
                         pipeline.inner.pending.readmit(draft);
                     }
                     Err(error) => {
@@ -230,7 +230,6 @@ fn current_seal(inner: &Inner, draft: &Draft) -> Seal {
 
 /// From shown to now.
 fn waited_ms(inner: &Inner, draft: &Draft) -> f64 {
-    let shown_at =
-        draft.record.seal.as_ref().map_or(draft.record.updated_at, |s| s.expires_at.minus(APPROVAL_LIFE));
-    millis(inner.parts.clock.now().since(shown_at))
+    // Being asked is the last thing that happened to it.
+    millis(inner.parts.clock.now().since(draft.record.updated_at))
 }

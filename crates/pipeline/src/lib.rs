@@ -81,6 +81,8 @@ pub struct Parts {
 pub struct Limits {
     /// Actions running at once; one more is answered `OVERLOADED`. Default 1024.
     pub running_max: usize,
+    /// How long a question waits for its answer. Default 120 s (D-4).
+    pub approval_life: std::time::Duration,
     /// Actions of one session that may wait for approval. Default 50 (D-4).
     pub pending_per_session_max: usize,
     /// Actions of one caller, outside sessions, that may wait for approval. Default 1,000 (D-4).
@@ -89,7 +91,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { running_max: 1024, pending_per_session_max: 50, pending_per_caller_max: 1000 }
+        Self {
+            running_max: 1024,
+            approval_life: APPROVAL_LIFE,
+            pending_per_session_max: 50,
+            pending_per_caller_max: 1000,
+        }
     }
 }
 

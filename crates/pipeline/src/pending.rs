@@ -10,7 +10,7 @@ use steadyhand_core::id::ActionId;
 
 use crate::{Limits, draft::Draft};
 
-/// How long a question waits for its answer (D-4).
+/// How long a question waits for its answer when no setting says otherwise (D-4).
 pub const APPROVAL_LIFE: Duration = Duration::from_secs(120);
 
 struct Waiting {

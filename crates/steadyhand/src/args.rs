@@ -114,7 +114,7 @@ pub(crate) enum Command {
     Token(TokenCommand),
     /// Print a completion script for a shell
     #[command(
-        after_help = "Example:\n  steadyhand completions bash > ~/.local/share/bash-completion/completions/steadyhand"
+        after_help = "Example:\n  mkdir -p ~/.local/share/bash-completion/completions\n  steadyhand completions bash > ~/.local/share/bash-completion/completions/steadyhand"
     )]
     Completions {
         /// The shell

@@ -13,6 +13,12 @@ pub(crate) fn line(input: &str) -> Cow<'_, str> {
     escape(input, |_| false)
 }
 
+/// A text for one line that can be read only one way: as [`line`], and a backslash is doubled, so that a
+/// written-out character can't be told from one only by luck.
+pub(crate) fn exact(input: &str) -> String {
+    line(&input.replace('\\', "\\\\")).into_owned()
+}
+
 /// JSON text for a terminal: what steers it is written as JSON escapes, so that it means the same. What
 /// JSON itself lays out by, line ends and blanks, stays.
 pub(crate) fn json(input: &str) -> String {
@@ -86,6 +92,15 @@ mod tests {
         ] {
             assert_eq!(text(input), many);
             assert_eq!(line(input), one);
+        }
+    }
+
+    #[test]
+    fn an_exact_line_reads_one_way_only() {
+        for (input, shown) in
+            [("a\tb", "a\\tb"), ("a\\tb", "a\\\\tb"), ("\x1b", "\\x1b"), ("\\x1b", "\\\\x1b")]
+        {
+            assert_eq!(exact(input), shown);
         }
     }
 

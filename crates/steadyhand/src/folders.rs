@@ -34,6 +34,9 @@ pub(crate) fn make_private(path: &Path) -> Result<(), Fault> {
 /// # Errors
 /// What is in the way.
 pub(crate) fn make_root(path: &Path) -> Result<(), Fault> {
+    if !path.exists() {
+        tracing::warn!(root = %path.display(), "there is no such folder; it is made");
+    }
     make(path)?;
     if path.is_dir() {
         return Ok(());

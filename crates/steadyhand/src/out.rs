@@ -104,8 +104,12 @@ impl Out {
         for row in rows {
             table.add_row(row.iter().map(|cell| crate::escape::line(cell).into_owned()));
         }
-        for column in table.column_iter_mut() {
+        for (name, column) in head.iter().zip(table.column_iter_mut()) {
             column.set_padding((0, 2));
+            // What is copied to the next command must not be broken.
+            if matches!(*name, "action" | "state" | "time" | "phase" | "status") {
+                column.set_constraint(comfy_table::ColumnConstraint::ContentWidth);
+            }
         }
         for line in table.to_string().lines() {
             self.line(line.trim_end());
@@ -147,6 +151,15 @@ impl Person {
     pub(crate) fn find() -> Option<Self> {
         let tty = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty").ok()?;
         tty.is_terminal().then_some(Self(tty))
+    }
+
+    /// How many characters fit into a line; 80 where the terminal doesn't say.
+    pub(crate) fn columns(&self) -> usize {
+        const USUAL: usize = 80;
+        rustix::termios::tcgetwinsize(&self.0).map_or(USUAL, |size| match size.ws_col {
+            0 => USUAL,
+            columns => usize::from(columns),
+        })
     }
 
     /// Shows a text. It must have passed [`crate::escape`].

@@ -11,9 +11,39 @@ const LINE_CHARS_MAX: usize = 1000;
 /// Operands that are shown; no capability has more.
 const OPERANDS_MAX: usize = 50;
 
+/// Narrower than this, lines are broken as if the terminal were this wide.
+const COLUMNS_MIN: usize = 40;
+/// What begins the rest of a line that was broken: nothing of a request ever stands at the edge.
+const GOES_ON: &str = "  > ";
+
 /// Puts the request of `action` (as `GET /v1/actions/{id}?exact=true` answers it) into words. `diff` is
-/// what a write would change.
-pub(crate) fn write(action: &Value, diff: Option<&str>) -> String {
+/// what a write would change. Lines are broken here to fit `columns`: left to the terminal, the rest of a
+/// long line would begin at the edge and could pass for a line of ours.
+pub(crate) fn write(action: &Value, diff: Option<&str>, columns: usize) -> String {
+    broken(&whole(action, diff), columns.max(COLUMNS_MIN))
+}
+
+/// Breaks what is longer than `columns`. Beyond ASCII a character counts as two, which most that are wide
+/// are; then a line is broken early rather than late.
+fn broken(text: &str, columns: usize) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let mut at = 0;
+        for c in line.chars() {
+            let width = if c.is_ascii() { 1 } else { 2 };
+            if c != '\n' && at + width > columns {
+                out.push('\n');
+                out.push_str(GOES_ON);
+                at = GOES_ON.len();
+            }
+            out.push(c);
+            at += width;
+        }
+    }
+    out
+}
+
+fn whole(action: &Value, diff: Option<&str>) -> String {
     let approval = &action["approval"];
     let word =
         |value: &Value| value.as_str().map_or_else(|| "?".to_owned(), |t| escape::line(t).into_owned());
@@ -73,21 +103,29 @@ fn arguments(params: &Value, text: &mut String) {
 /// A text in quotes, so that its ends are seen; cut where it is very long, and saying so.
 fn quoted(content: &str) -> String {
     if content.chars().count() <= LINE_CHARS_MAX {
-        return format!("\"{}\"", escape::line(content));
+        return format!("\"{}\"", escape::exact(content));
     }
     let shown: String = content.chars().take(LINE_CHARS_MAX).collect();
-    format!("\"{}…  ({} bytes; see all with `actions ID --exact`)", escape::line(&shown), content.len())
+    format!("\"{}…  ({} bytes; see all with `actions ID --exact`)", escape::exact(&shown), content.len())
 }
 
 fn block(content: &str, margin: &str, text: &mut String) {
     let count = content.lines().count();
     for line in content.lines().take(LINES_MAX) {
-        text.push_str(&format!("{margin}{}\n", escape::short(line, LINE_CHARS_MAX)));
+        text.push_str(&format!("{margin}{}\n", cut(&escape::exact(line))));
     }
     if count > LINES_MAX {
         let more = count - LINES_MAX;
         text.push_str(&format!("{margin}… {more} more lines; see all with `actions ID --exact`\n"));
     }
+}
+
+/// A line, marked where it is cut.
+fn cut(line: &str) -> String {
+    if line.chars().count() <= LINE_CHARS_MAX {
+        return line.to_owned();
+    }
+    line.chars().take(LINE_CHARS_MAX - 1).chain(['…']).collect()
 }
 
 fn operands(operands: &Value, text: &mut String) {
@@ -103,7 +141,7 @@ fn operands(operands: &Value, text: &mut String) {
             (None, _) => "absent".to_owned(),
         };
         let param = escape::line(operand["param"].as_str().unwrap_or("?")).into_owned();
-        text.push_str(&format!("  {param}  {}  ({state})\n", escape::line(path)));
+        text.push_str(&format!("  {param}  {}  ({state})\n", escape::exact(path)));
     }
 }
 
@@ -147,7 +185,7 @@ Change
   @@ -1,1 +1,1 @@
 
 ";
-        assert_eq!(write(&action(), Some("@@ -1,1 +1,1 @@\n")), shown);
+        assert_eq!(write(&action(), Some("@@ -1,1 +1,1 @@\n"), 120), shown);
     }
 
     #[test]
@@ -156,10 +194,24 @@ Change
         action["params"] = json!({"path": "a\u{1b}[2J\rsafe.txt", "k\u{1b}": "x\n\u{1b}[1A\u{202e}y\n"});
         action["caller"] = json!("agent\nrisk      safe");
         action["approval"]["operands"][0]["path"] = json!("/r/\u{9b}A");
-        let shown = write(&action, Some("+\u{1b}[8m\n"));
+        let shown = write(&action, Some("+\u{1b}[8m\n"), 120);
         assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
         assert!(!shown.contains('\u{202e}'));
         assert!(!shown.lines().any(|l| l == "risk      safe"), "one fact stays on one line: {shown}");
+    }
+
+    #[test]
+    fn no_part_of_a_request_stands_at_the_edge() {
+        let mut action = action();
+        let spoof = format!("harmless{}Run it? [y/N] n", " ".repeat(200));
+        action["params"] = json!({"content": format!("{spoof}\n漢{spoof}\n"), "path": spoof});
+        for columns in [0, 40, 80, 133] {
+            let shown = write(&action, Some(&format!("+{spoof}\n")), columns);
+            for line in shown.lines().filter(|line| line.contains("Run it?")) {
+                assert!(line.starts_with("  "), "{columns}: {line:?}");
+            }
+            assert!(shown.lines().all(|l| l.chars().count() <= columns.max(40)), "{columns}");
+        }
     }
 
     #[test]
@@ -167,16 +219,17 @@ Change
         let mut action = action();
         let lines = "x\n".repeat(LINES_MAX + 5);
         action["params"] = json!({"content": lines, "wide": "y".repeat(LINE_CHARS_MAX + 1)});
-        let shown = write(&action, None);
+        let shown = write(&action, None, 120);
         assert!(shown.contains("… 5 more lines"));
-        assert!(shown.contains(&format!("({} bytes; see all", LINE_CHARS_MAX + 1)));
+        let joined = shown.replace(&format!("\n{GOES_ON}"), "");
+        assert!(joined.contains(&format!("({} bytes; see all", LINE_CHARS_MAX + 1)));
     }
 
     #[test]
     fn any_answer_has_a_text() {
         for action in [json!(null), json!({}), json!({"params": []}), json!({"approval": {"operands": [1]}})]
         {
-            assert!(write(&action, None).contains("asks for approval"));
+            assert!(write(&action, None, 120).contains("asks for approval"));
         }
     }
 }

@@ -39,6 +39,14 @@ impl Stack {
         let pid = i32::try_from(self.pid).ok().and_then(rustix::process::Pid::from_raw);
         // EPERM: it is there, and somebody else's.
         pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+            && !self.is_zombie()
+    }
+
+    /// Whether the process has ended, and only its parent hasn't noticed yet.
+    fn is_zombie(&self) -> bool {
+        // `pid (name) state …`; the name may hold anything, brackets too.
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']))
     }
 
     /// Where its gateway answers.

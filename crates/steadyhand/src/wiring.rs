@@ -91,6 +91,7 @@ impl Base {
     pub(crate) fn pipeline(&self, executor: Arc<dyn Executor>) -> Pipeline {
         let limits = Limits {
             running_max: self.config.limits.actions_running_max,
+            approval_life: self.config.action_safety.confirmation_ttl,
             pending_per_session_max: self.config.action_safety.pending_confirmations_max,
             ..Limits::default()
         };

@@ -39,7 +39,13 @@ pub(crate) async fn run(session: &Session, args: &ActArgs) -> Result<Exit, Fault
         Said::Nothing
     } else {
         match Person::find() {
-            Some(person) => or_cancel(&client, Which::Id(&id), decide::ask(&client, &id, person)).await?,
+            Some(person) => {
+                match or_cancel(&client, Which::Id(&id), decide::ask(&client, &id, person)).await {
+                    // Whoever speaks with this token may ask, and somebody else decides.
+                    Err(fault) if fault.exit == Exit::NotAllowed => Said::Nothing,
+                    said => said?,
+                }
+            }
             None => Said::Nothing,
         }
     };

@@ -98,7 +98,8 @@ pub(crate) async fn ask(client: &Client, id: &str, mut person: Person) -> Result
     }
     let asked = tokio::task::spawn_blocking(move || -> io::Result<bool> {
         let change = change(&action);
-        person.show(&request_text::write(&action, change.as_deref()))?;
+        let columns = person.columns();
+        person.show(&request_text::write(&action, change.as_deref(), columns))?;
         person.agrees("Run it? [y/N] ")
     });
     let agreed = asked.await.expect("asking doesn't panic").map_err(|error| {

@@ -38,6 +38,7 @@ use self::{
     wanted::Wanted,
     write::{Order, Tools},
 };
+pub(crate) use self::{place::Identity, protect::Protected};
 use crate::{
     HandsError,
     capabilities::{SHORT_TIMEOUT_MAX_MS, check::kind, file_read, file_write},

@@ -39,6 +39,11 @@ impl Pending {
         let record = &draft.record;
         let (count, max, whose) = match &record.session_id {
             Some(session) => {
+                // Sessions are named by the caller: however many it names, they share the caller's bound.
+                let own = |w: &&Waiting| w.session.is_some() && w.caller == record.caller;
+                if waiting.values().filter(own).count() >= limits.pending_per_caller_max {
+                    return Err("this caller");
+                }
                 let count = waiting.values().filter(|w| w.session.as_ref() == Some(session)).count();
                 (count, limits.pending_per_session_max, "this session")
             }

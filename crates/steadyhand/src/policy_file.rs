@@ -85,5 +85,10 @@ fn stamps(config: &Config) -> [Stamp; 2] {
 /// What file actions and commands may never touch, also under a root.
 pub(crate) fn protected(config: &Config) -> Vec<PathBuf> {
     let places = &config.places;
-    vec![places.data_dir.clone(), places.config_file.clone(), places.policy_file.clone()]
+    let mut all = vec![places.data_dir.clone(), places.config_file.clone(), places.policy_file.clone()];
+    // A folder of our own is protected whole; a file in somebody else's folder, alone.
+    all.extend(
+        places.config_file.parent().filter(|folder| folder.ends_with("steadyhand")).map(PathBuf::from),
+    );
+    all
 }

@@ -2,9 +2,11 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use steadyhand_core::capability::{Capability, RepeatSafe, Risk, Tier};
 
 use super::check::{check, schema};
+use crate::files::CONTENT_BYTES_MAX;
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -50,7 +52,7 @@ pub fn describe() -> Capability {
         tags: &["filesystem", "write"],
         params_schema: schema::<Params>(),
         output_schema: schema::<Output>(),
-        check: check::<Params>,
+        check: fits,
         required: &["path", "content"],
         optional: &[],
         secret_params: &["content"],
@@ -59,5 +61,31 @@ pub fn describe() -> Capability {
         tool_timeout_ms: 5000,
         tier: Tier::Create,
         sandboxed: true,
+    }
+}
+
+/// The types, and the bound that is known without looking at the world: nobody is asked about what can't
+/// be done, and nothing so large is kept meanwhile.
+fn fits(params: &Value) -> Result<(), String> {
+    check::<Params>(params)?;
+    let bytes = params["content"].as_str().map_or(0, str::len) as u64;
+    if bytes > CONTENT_BYTES_MAX {
+        return Err(format!("Content too large: {bytes} bytes (max {CONTENT_BYTES_MAX})"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn content_fits_up_to_its_bound_and_not_beyond() {
+        let max = usize::try_from(CONTENT_BYTES_MAX).expect("10 MiB");
+        let of = |bytes| fits(&json!({"path": "a", "content": "x".repeat(bytes)}));
+        assert_eq!(of(max), Ok(()));
+        assert_eq!(of(max + 1), Err("Content too large: 10485761 bytes (max 10485760)".to_owned()));
     }
 }

@@ -38,18 +38,18 @@ const LOOKS_MAX: usize = 8;
 
 /// A file or folder, whatever its names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Identity {
-    pub(super) dev: u64,
-    pub(super) ino: u64,
+pub(crate) struct Identity {
+    pub(crate) dev: u64,
+    pub(crate) ino: u64,
 }
 
 impl Identity {
-    pub(super) fn of(found: &fs::Metadata) -> Self {
+    pub(crate) fn of(found: &fs::Metadata) -> Self {
         Self { dev: found.dev(), ino: found.ino() }
     }
 
     /// `dev:ino`, as operands have it.
-    pub(super) fn text(self) -> String {
+    pub(crate) fn text(self) -> String {
         format!("{}:{}", self.dev, self.ino)
     }
 }

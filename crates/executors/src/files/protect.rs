@@ -18,13 +18,13 @@ const SEARCHED_MAX: usize = 4_096;
 
 /// The protected files and folders.
 #[derive(Debug)]
-pub(super) struct Protected {
+pub(crate) struct Protected {
     paths: Vec<PathBuf>,
 }
 
 impl Protected {
     /// Takes `paths` as configured; they need not exist yet.
-    pub(super) fn new(paths: &[PathBuf]) -> Self {
+    pub(crate) fn new(paths: &[PathBuf]) -> Self {
         let mut all: Vec<PathBuf> = paths.iter().map(|path| resolved(path)).collect();
         all.extend(paths.iter().filter(|path| path.is_absolute()).cloned());
         all.sort();
@@ -34,7 +34,7 @@ impl Protected {
 
     /// Whether `real`, a path with links followed, may not be touched. `of` is what lies there, with its
     /// number of names; `None` where nothing does. `root` is the root it lies under.
-    pub(super) fn covers(&self, real: &Path, root: &Path, of: Option<(Identity, u64)>) -> bool {
+    pub(crate) fn covers(&self, real: &Path, root: &Path, of: Option<(Identity, u64)>) -> bool {
         if self.paths.is_empty() {
             return false;
         }

@@ -9,14 +9,18 @@
 //! enter.
 
 use std::{
-    fs,
+    ffi::OsStr,
+    os::{fd::OwnedFd, unix::ffi::OsStrExt},
     path::{Path, PathBuf},
 };
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, PathBeneath,
     Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
 };
+use rustix::fs::{Dir, FileType, Mode, OFlags, fstat, open, openat};
+
+use crate::files::{Identity, Protected};
 
 /// The newest ABI that these rules were written for and tested with. On an older kernel what it lacks is
 /// left out, but never the file rules of the first.
@@ -92,7 +96,7 @@ pub(super) fn confine(roots: &[PathBuf], protected: &[PathBuf]) -> Result<u32, U
     for path in READABLE.iter().map(Path::new).chain(roots.iter().map(PathBuf::as_path)) {
         ruleset = grant(ruleset, path, protected, read)?;
     }
-    ruleset = rule(ruleset, Path::new("/dev/null"), AccessFs::WriteFile.into())?;
+    ruleset = grant(ruleset, Path::new("/dev/null"), &[], AccessFs::WriteFile.into())?;
     let status = ruleset.restrict_self()?;
     match status.landlock {
         LandlockStatus::Available { effective_abi, .. } if status.ruleset != RulesetStatus::NotEnforced => {
@@ -103,70 +107,108 @@ pub(super) fn confine(roots: &[PathBuf], protected: &[PathBuf]) -> Result<u32, U
 }
 
 fn grant(
-    mut ruleset: RulesetCreated,
-    path: &Path,
-    protected: &[PathBuf],
-    access: BitFlags<AccessFs>,
-) -> Result<RulesetCreated, Unconfined> {
-    for (path, access) in grants(path, protected, access)? {
-        ruleset = rule(ruleset, &path, access)?;
-    }
-    Ok(ruleset)
-}
-
-/// The rules that grant `path` without anything protected: the path itself, or what lies beside the
-/// protected paths in it.
-fn grants(
-    path: &Path,
-    protected: &[PathBuf],
-    access: BitFlags<AccessFs>,
-) -> Result<Vec<(PathBuf, BitFlags<AccessFs>)>, Unconfined> {
-    let mut granted = Vec::new();
-    let mut open = vec![path.to_owned()];
-    while let Some(next) = open.pop() {
-        if protected.iter().any(|kept| next.starts_with(kept)) {
-            continue;
-        }
-        if !protected.iter().any(|kept| kept.starts_with(&next)) {
-            granted.push((next, access));
-            continue;
-        }
-        let Ok(entries) = fs::read_dir(&next) else { continue };
-        open.extend(entries.flatten().map(|entry| entry.path()).filter(|entry| !entry.is_symlink()));
-        if granted.len() + open.len() > RULES_MAX {
-            return Err(Unconfined::TooManyRules(path.to_owned()));
-        }
-        granted.push((next, AccessFs::ReadDir.into()));
-    }
-    Ok(granted)
-}
-
-/// Adds one rule; what isn't there or can't be opened gets none.
-fn rule(
     ruleset: RulesetCreated,
     path: &Path,
+    protected: &[PathBuf],
     access: BitFlags<AccessFs>,
 ) -> Result<RulesetCreated, Unconfined> {
-    let (Ok(opened), Ok(metadata)) = (PathFd::new(path), fs::metadata(path)) else { return Ok(ruleset) };
-    let access = if metadata.is_dir() { access } else { access & AccessFs::from_file(ABI_TESTED) };
+    let mut ruleset = Some(ruleset);
+    walk(path, protected, access, &mut |_, opened, access| {
+        let so_far = ruleset.take().expect("put back below");
+        ruleset = Some(rule(so_far, opened, access)?);
+        Ok(())
+    })?;
+    Ok(ruleset.expect("put back above"))
+}
+
+/// Gives what is to be granted for `path` without anything protected: the path itself, or what lies beside
+/// the protected paths in it. What isn't there or can't be opened is left out.
+///
+/// Each entry is opened once, relative to its folder and not as a link, and the rule is made of that: one
+/// that is swapped for a link meanwhile can't grant what the link leads to.
+fn walk(
+    path: &Path,
+    protected: &[PathBuf],
+    access: BitFlags<AccessFs>,
+    give: &mut dyn FnMut(&Path, OwnedFd, BitFlags<AccessFs>) -> Result<(), Unconfined>,
+) -> Result<(), Unconfined> {
+    let Ok(top) = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) else { return Ok(()) };
+    if protected.iter().any(|kept| path.starts_with(kept)) {
+        return Ok(());
+    }
+    if !protected.iter().any(|kept| kept.starts_with(path)) {
+        return give(path, top, access);
+    }
+    let kept_by_identity = Protected::new(protected);
+    let mut given = 0;
+    let mut split = vec![(path.to_owned(), top)];
+    while let Some((folder, opened)) = split.pop() {
+        let listing = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let Ok(entries) = openat(&opened, ".", listing, Mode::empty()).and_then(Dir::new) else { continue };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let Ok(child) = openat(&opened, name, flags, Mode::empty()) else { continue };
+            let path = folder.join(OsStr::from_bytes(name.to_bytes()));
+            // A rule is made of what lies there: one for another name of a protected file would open its own
+            // name too.
+            let (identity, names) = match fstat(&child) {
+                Ok(found) => (Identity { dev: found.st_dev, ino: found.st_ino }, u64::from(found.st_nlink)),
+                Err(_) => continue,
+            };
+            if is_link(&child) || kept_by_identity.covers(&path, &folder, Some((identity, names))) {
+                continue;
+            }
+            if protected.iter().any(|kept| kept.starts_with(&path)) {
+                split.push((path, child));
+                continue;
+            }
+            given += 1;
+            if given > RULES_MAX {
+                return Err(Unconfined::TooManyRules(path));
+            }
+            give(&path, child, access)?;
+        }
+        give(&folder, opened, AccessFs::ReadDir.into())?;
+    }
+    Ok(())
+}
+
+fn is_link(opened: &OwnedFd) -> bool {
+    fstat(opened).map_or(true, |found| FileType::from_raw_mode(found.st_mode) == FileType::Symlink)
+}
+
+/// Adds one rule for what was opened.
+fn rule(
+    ruleset: RulesetCreated,
+    opened: OwnedFd,
+    access: BitFlags<AccessFs>,
+) -> Result<RulesetCreated, Unconfined> {
+    let Ok(found) = fstat(&opened) else { return Ok(ruleset) };
+    let is_folder = FileType::from_raw_mode(found.st_mode) == FileType::Directory;
+    let access = if is_folder { access } else { access & AccessFs::from_file(ABI_TESTED) };
     if access.is_empty() { Ok(ruleset) } else { Ok(ruleset.add_rule(PathBeneath::new(opened, access))?) }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn granted(root: &Path, protected: &[&str]) -> Vec<(String, bool)> {
         let protected: Vec<PathBuf> = protected.iter().map(|name| root.join(name)).collect();
         let read = AccessFs::ReadFile | AccessFs::ReadDir;
-        let mut paths: Vec<(String, bool)> = grants(root, &protected, read)
-            .unwrap()
-            .into_iter()
-            .map(|(path, access)| {
-                let relative = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
-                (relative, access.contains(AccessFs::ReadFile))
-            })
-            .collect();
+        let mut paths = Vec::new();
+        walk(root, &protected, read, &mut |path, _, access| {
+            let relative = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+            paths.push((relative, access.contains(AccessFs::ReadFile)));
+            Ok(())
+        })
+        .unwrap();
         paths.sort();
         paths
     }
@@ -196,5 +238,28 @@ mod tests {
         );
         assert_eq!(granted(root, &["a", "file"]), [row("", false), row("d", true)]);
         assert_eq!(granted(root, &[""]), []);
+    }
+
+    #[test]
+    fn an_entry_swapped_for_a_link_grants_nothing_of_what_it_leads_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        fs::create_dir_all(root.join("kept")).unwrap();
+        fs::create_dir(root.join("entry")).unwrap();
+        let swapped = std::sync::atomic::AtomicBool::new(false);
+        let mut given = Vec::new();
+        walk(root, &[root.join("kept")], AccessFs::ReadFile.into(), &mut |path, opened, _| {
+            // The swap comes after the entry was opened and before the rule is made.
+            if path.ends_with("entry") && !swapped.swap(true, std::sync::atomic::Ordering::SeqCst) {
+                fs::remove_dir(root.join("entry")).unwrap();
+                std::os::unix::fs::symlink("/etc", root.join("entry")).unwrap();
+            }
+            given.push((fstat(&opened).unwrap().st_ino, is_link(&opened)));
+            Ok(())
+        })
+        .unwrap();
+        use std::os::unix::fs::MetadataExt as _;
+        let etc = fs::metadata("/etc").unwrap().ino();
+        assert!(given.iter().all(|(inode, link)| *inode != etc && !link), "{given:?}");
     }
 }

@@ -11,7 +11,10 @@ use sha2::{Digest as _, Sha256};
 use steadyhand_core::{approval::Operand, digest::Digest, failure::Failure};
 
 use super::{allow::Allowed, program_missing};
-use crate::sandbox::PATH;
+use crate::{
+    files::{Identity, Protected},
+    sandbox::PATH,
+};
 
 /// Files up to this size are sealed by their content, larger ones by identity and size.
 const DIGESTED_BYTES_MAX: u64 = 10 * 1024 * 1024;
@@ -39,9 +42,10 @@ impl Folders {
     fn find(&self, word: &str) -> Result<PathBuf, Failure> {
         let outside = || Failure::denied(format!("Path '{word}' is outside sandbox or is protected"));
         let path = nearest(&self.roots[0].join(word)).ok_or_else(outside)?;
-        let under_root = self.roots.iter().any(|root| path.starts_with(root));
-        let is_protected = self.protected.iter().any(|kept| path.starts_with(kept));
-        if under_root && !is_protected { Ok(path) } else { Err(outside()) }
+        let root = self.roots.iter().find(|root| path.starts_with(root)).ok_or_else(outside)?;
+        // By identity too: a hard link to a protected file has an innocent path.
+        let there = fs::metadata(&path).ok().map(|found| (Identity::of(&found), found.nlink()));
+        if Protected::new(&self.protected).covers(&path, root, there) { Err(outside()) } else { Ok(path) }
     }
 }
 

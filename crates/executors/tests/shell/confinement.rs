@@ -51,7 +51,7 @@ async fn nothing_can_be_written() {
     assert_eq!(fs::read_to_string(at.path("root/a")).unwrap(), "one\ntwo\n");
     let mut left: Vec<_> = fs::read_dir(at.path("root")).unwrap().map(|e| e.unwrap().file_name()).collect();
     left.sort();
-    assert_eq!(left, ["a", "kept"]);
+    assert_eq!(left, ["a", "kept", "linked"]);
     assert_eq!(fs::read_to_string(at.path("outside")).unwrap(), "hidden");
     for escaped in ["/tmp", "/dev/shm", "/var/tmp"] {
         assert!(!fs::exists(format!("{escaped}/steadyhand-escaped")).unwrap());
@@ -88,12 +88,12 @@ async fn nothing_outside_the_roots_can_be_read() {
 async fn what_is_protected_under_a_root_stays_unreadable() {
     let at = fixture();
     std::os::unix::fs::symlink("kept/secret", at.path("root/alias")).unwrap();
-    for path in ["kept/secret", "alias", "./kept/./secret", "kept/../kept/secret"] {
+    for path in ["kept/secret", "alias", "linked", "./kept/./secret", "kept/../kept/secret"] {
         let (code, stdout, stderr) = at.sh(&format!("cat {path}")).await;
         assert!(code != 0 && !stdout.contains("hidden") && stderr.contains("denied"), "{path}: {stderr}");
     }
     assert_eq!(at.sh("cat a").await.1, "one\ntwo\n");
-    assert_eq!(at.output("ls").await.1, "a\nalias\nkept\n");
+    assert_eq!(at.output("ls").await.1, "a\nalias\nkept\nlinked\n");
 }
 
 #[tokio::test]

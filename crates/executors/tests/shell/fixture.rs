@@ -32,6 +32,7 @@ pub(crate) fn with_config(change: impl FnOnce(&mut ShellConfig)) -> Fixture {
     fs::create_dir_all(top.join("root/kept")).unwrap();
     fs::write(top.join("root/a"), "one\ntwo\n").unwrap();
     fs::write(top.join("root/kept/secret"), "hidden").unwrap();
+    fs::hard_link(top.join("root/kept/secret"), top.join("root/linked")).unwrap();
     fs::write(top.join("outside"), "hidden").unwrap();
     let stage = PathBuf::from(env!("CARGO_BIN_EXE_steadyhand-exec-stage"));
     let mut config = ShellConfig::new(vec![top.join("root")], vec![top.join("root/kept")], stage);

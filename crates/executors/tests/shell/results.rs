@@ -132,6 +132,7 @@ async fn refusals_have_the_contracts_words_and_class() {
         ("./ls", denied, "Command './ls' not in allowlist"),
         ("cat ../outside", denied, "Path '../outside' is outside sandbox or is protected"),
         ("cat /etc/passwd", denied, "Path '/etc/passwd' is outside sandbox or is protected"),
+        ("cat linked", denied, "Path 'linked' is outside sandbox or is protected"),
         ("cat kept/secret", denied, "Path 'kept/secret' is outside sandbox or is protected"),
         ("tail -f a", denied, "Option '-f' of 'tail' not in allowlist"),
         (

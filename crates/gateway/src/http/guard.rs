@@ -111,6 +111,12 @@ impl Guard {
         if size > self.bounds.header_bytes_max {
             return Err(Problem::HeadersTooLarge(self.bounds.header_bytes_max));
         }
+        // Of two, another program might look at the other.
+        for name in [header::HOST, header::ORIGIN, header::AUTHORIZATION] {
+            if headers.get_all(&name).iter().count() > 1 {
+                return Err(Problem::Forbidden(format!("there is more than one {name} header")));
+            }
+        }
         self.check_host(headers)?;
         self.check_origin(headers)?;
         let too_long = |n: u64| n > self.bounds.body_bytes_max as u64;

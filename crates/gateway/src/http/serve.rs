@@ -16,7 +16,7 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// The headers of a request must have come whole within this time.
-const HEADER_PATIENCE: Duration = Duration::from_secs(15);
+const HEADER_PATIENCE: Duration = Duration::from_secs(5);
 /// What hyper may hold of one request's head; larger ones are answered 431 by hyper itself.
 const HEAD_BYTES_MAX: usize = 256 * 1024;
 /// The wait after a failed `accept`, which happens when descriptors run out.

@@ -138,6 +138,7 @@ impl Auditor {
             Err(error) => return Err(of_read(error)),
         };
         let (origin, hash) = self.origin(conn, &stream, problems);
+        let unvouched = heads.is_empty();
         let mut walk = Walk::new(stream, origin, hash, heads);
         let mut projections = projections::Check::new(&self.keys, now, origin);
         walk.pass_heads(problems);
@@ -160,6 +161,9 @@ impl Auditor {
             }
         }
         walk.end(problems);
+        if unvouched && walk.last > origin {
+            problems.add("no signed head is there to vouch for the records".to_owned());
+        }
         if let Err(error) = projections.end(conn, problems) {
             problems.add(format!("the projections can't be read: {error}"));
         }

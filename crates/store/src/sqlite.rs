@@ -128,6 +128,9 @@ impl SqliteStore {
             waiting_bytes: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
         });
+        if newest.is_none() && seq > 0 {
+            notices.push(format!("no signed head was found: records up to {seq} are taken as they are"));
+        }
         let signed = newest.map_or(0, |head| head.seq);
         let journal = Journal {
             conn,

@@ -186,6 +186,11 @@ fn serve(
                 let waiting = shared.waiting.fetch_sub(group.len(), Ordering::Relaxed);
                 let now = clock.now();
                 let results = journal.commit(&group, now).map_err(|e| trouble::of_write(&e, waiting));
+                // The first commit isn't answered before a head vouches for it: from then on a journal
+                // without one has lost it.
+                if journal.signed == 0 && results.is_ok() {
+                    fatal_only(journal.sign(now))?;
+                }
                 answer_all(results, answers)?;
                 if journal.head_is_due(now) {
                     fatal_only(journal.sign(now))?;

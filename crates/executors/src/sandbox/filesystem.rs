@@ -121,6 +121,9 @@ fn grant(
     Ok(ruleset.expect("put back above"))
 }
 
+/// Takes something to be granted: its path, what was opened there, and which access.
+type Give<'a> = dyn FnMut(&Path, OwnedFd, BitFlags<AccessFs>) -> Result<(), Unconfined> + 'a;
+
 /// Gives what is to be granted for `path` without anything protected: the path itself, or what lies beside
 /// the protected paths in it. What isn't there or can't be opened is left out.
 ///
@@ -130,7 +133,7 @@ fn walk(
     path: &Path,
     protected: &[PathBuf],
     access: BitFlags<AccessFs>,
-    give: &mut dyn FnMut(&Path, OwnedFd, BitFlags<AccessFs>) -> Result<(), Unconfined>,
+    give: &mut Give<'_>,
 ) -> Result<(), Unconfined> {
     let Ok(top) = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) else { return Ok(()) };
     if protected.iter().any(|kept| path.starts_with(kept)) {
@@ -156,7 +159,7 @@ fn walk(
             // A rule is made of what lies there: one for another name of a protected file would open its own
             // name too.
             let (identity, names) = match fstat(&child) {
-                Ok(found) => (Identity { dev: found.st_dev, ino: found.st_ino }, u64::from(found.st_nlink)),
+                Ok(found) => (Identity { dev: found.st_dev, ino: found.st_ino }, found.st_nlink),
                 Err(_) => continue,
             };
             if is_link(&child) || kept_by_identity.covers(&path, &folder, Some((identity, names))) {

@@ -162,10 +162,11 @@ async fn heads_are_signed_by_count_and_by_age() {
         store.rebuild().await.unwrap();
         lines()
     };
-    assert_eq!(commit(2).await, 0);
-    assert_eq!(commit(1).await, 1);
-    assert_eq!(commit(1).await, 1);
-    folder.clock.advance(folder.options.head_every);
+    assert_eq!(commit(1).await, 1, "the first commit has one at once");
+    assert_eq!(commit(2).await, 1);
     assert_eq!(commit(1).await, 2);
+    assert_eq!(commit(1).await, 2);
+    folder.clock.advance(folder.options.head_every);
+    assert_eq!(commit(1).await, 3);
     assert!(store.audit().await.unwrap().ok);
 }

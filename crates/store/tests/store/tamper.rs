@@ -204,7 +204,7 @@ async fn a_removed_tail_is_found_by_the_head_that_signs_it() {
     .unwrap();
     let report = Auditor::open(&folder.path()).unwrap().verify(folder.clock.now()).unwrap();
     assert_eq!(report.problems, ["records after 4 are missing: a head signs record 6"]);
-    assert_eq!((report.span, report.trusted_head), (Some((1, 4)), None));
+    assert_eq!((report.span, report.trusted_head.unwrap().0), (Some((1, 4)), 1));
     let refused = folder.open().unwrap_err().to_string();
     assert!(refused.contains("ends at record 4, but a head signs record 6"), "{refused}");
 }
@@ -213,9 +213,18 @@ async fn a_removed_tail_is_found_by_the_head_that_signs_it() {
 async fn the_trusted_head_is_the_newest_that_holds() {
     let folder = journal().await;
     let report = Auditor::open(&folder.path()).unwrap().verify(folder.clock.now()).unwrap();
-    assert_eq!((report.ok, report.records, report.span, report.heads), (true, 6, Some((1, 6)), 1));
+    assert_eq!((report.ok, report.records, report.span, report.heads), (true, 6, Some((1, 6)), 2));
     let (seq, key) = report.trusted_head.unwrap();
     assert_eq!((seq, key.len()), (6, 64));
+}
+
+#[tokio::test]
+async fn a_journal_whose_heads_are_gone_is_not_vouched_for() {
+    let folder = journal().await;
+    fs::write(folder.file("audit-heads.jsonl"), "").unwrap();
+    assert!(folder.problems().iter().any(|p| p.contains("no signed head is there to vouch")));
+    let store = folder.open().unwrap();
+    assert!(store.notices().iter().any(|n| n.contains("no signed head was found")), "{:?}", store.notices());
 }
 
 #[tokio::test]
@@ -223,9 +232,14 @@ async fn a_forged_head_is_found() {
     let folder = journal().await;
     let heads = folder.file("audit-heads.jsonl");
     let good = fs::read_to_string(&heads).unwrap();
-    for (from, to) in [("\"seq\":6", "\"seq\":5"), ("\"kind\":\"head\"", "\"kind\":\"cut\""), ("{", "[")] {
+    for (from, to) in [
+        ("\"seq\":6", "\"seq\":5"),
+        ("\"seq\":1", "\"seq\":2"),
+        ("\"kind\":\"head\"", "\"kind\":\"cut\""),
+        ("{", "["),
+    ] {
         fs::write(&heads, good.replacen(from, to, 1)).unwrap();
-        assert!(folder.problems().iter().any(|p| p.contains("line 1 of the heads file")), "{to}");
+        assert!(folder.problems().iter().any(|p| p.contains(" of the heads file")), "{to}");
     }
     // Signed by another store's key.
     let other = journal().await;

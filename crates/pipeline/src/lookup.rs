@@ -9,7 +9,7 @@ use steadyhand_core::{
     store::{Found, Page, PayloadKind, Query, StoreError},
 };
 
-use crate::{Inner, Pipeline};
+use crate::{Inner, Pipeline, draft::Draft, execute::new_attempt, look};
 
 /// The exact parameters of an action.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +38,22 @@ impl Pipeline {
     /// When the journal can't be read.
     pub async fn list(&self, query: &Query) -> Result<Page, StoreError> {
         self.inner.parts.store.actions(query).await
+    }
+
+    /// Why an action that waits for approval would fail if it ran now, as far as a look can tell: for the
+    /// person who decides.
+    ///
+    /// # Errors
+    /// When the journal can't be read.
+    pub async fn obstacle(&self, record: &ActionRecord) -> Result<Option<String>, StoreError> {
+        let Exact::Params(params) = self.exact_params(record).await? else { return Ok(None) };
+        let capability = self.inner.parts.registry.get(&record.intent).cloned();
+        if capability.as_ref().is_none_or(|c| !c.implemented) {
+            return Ok(Some("this build can't run it".to_owned()));
+        }
+        let draft = Draft::resume(record.clone(), capability, params);
+        let looked = look::prepare(&self.inner, &new_attempt(&self.inner, &draft)).await;
+        Ok(looked.err().map(|failure| failure.message))
     }
 
     /// An action's exact parameters, for the person who decides and for an undo.

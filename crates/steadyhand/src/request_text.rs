@@ -65,6 +65,9 @@ fn whole(action: &Value, diff: Option<&str>) -> String {
     if let Some(seconds) = approval["remaining_seconds"].as_f64() {
         fact("expires", format!("in {:.0} s", seconds.max(0.0)));
     }
+    if approval["obstacle"].is_string() {
+        fact("but", format!("it would fail now: {}", word(&approval["obstacle"])));
+    }
     text.push_str("\nArguments\n");
     arguments(&action["params"], &mut text);
     operands(&approval["operands"], &mut text);
@@ -186,6 +189,17 @@ Change
 
 ";
         assert_eq!(write(&action(), Some("@@ -1,1 +1,1 @@\n"), 120), shown);
+    }
+
+    #[test]
+    fn what_cant_run_says_so_before_anybody_decides() {
+        let mut action = action();
+        assert!(!write(&action, None, 120).contains("would fail"));
+        action["approval"]["obstacle"] = json!("Command 'curl' not in allowlist");
+        assert!(
+            write(&action, None, 120)
+                .contains("  but       it would fail now: Command 'curl' not in allowlist\n")
+        );
     }
 
     #[test]

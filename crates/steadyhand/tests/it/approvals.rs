@@ -345,3 +345,23 @@ async fn what_waits_survives_restarts_and_is_not_run_by_them() {
         assert_eq!(stack.decide("approve", &no).await["error"]["code"], "INVALID_STATE");
     }
 }
+
+#[tokio::test]
+async fn who_decides_hears_what_cant_run() {
+    let stack = Stack::builder().start().await;
+    for (intent, params, obstacle) in [
+        ("shell.run", json!({"command": "curl http://x"}), json!("Command 'curl' not in allowlist")),
+        (
+            "file.write",
+            json!({"path": "/etc/x", "content": "1"}),
+            json!("Path '/etc/x' is outside sandbox or is protected"),
+        ),
+        ("shell.run", json!({"command": "ls"}), json!(null)),
+    ] {
+        let asked = stack.plan(intent, params).await;
+        assert_eq!(asked["state"], "pending_approval", "{asked}");
+        let path = format!("/v1/actions/{}?exact=true", asked["action_id"].as_str().unwrap());
+        let shown = stack.get(&path).await.ok();
+        assert_eq!(shown["action"]["approval"]["obstacle"], obstacle, "{shown}");
+    }
+}

@@ -145,7 +145,8 @@ async fn one(gateway: &Gateway, caller: &Caller, query: &str, id: ActionId) -> R
         },
     };
     let mut shown = wire::record(&record, params);
-    if exact && let Some(approval) = wire::approval(&record, gateway.guard.clock.now()) {
+    if exact && let Some(mut approval) = wire::approval(&record, gateway.guard.clock.now()) {
+        approval["obstacle"] = json!(gateway.pipeline.obstacle(&record).await?);
         shown["approval"] = approval;
     }
     Ok(json!({"ok": true, "action": shown}))

@@ -95,7 +95,7 @@ mod tests {
 
     fn roots() -> Vec<RootNames> {
         let names = |given: &str, real: &str| RootNames { given: given.into(), real: real.into() };
-        vec![names("/home/me/work", "/disk/work"), names("/disk/work/deep", "/disk/work/deep")]
+        vec![names("/home/me/shop", "/disk/shop"), names("/disk/shop/deep", "/disk/shop/deep")]
     }
 
     #[test]
@@ -108,12 +108,12 @@ mod tests {
             ("a/.", 0, "a", true),
             ("a/..", 0, "a/..", true),
             (".", 0, "", true),
-            ("/home/me/work", 0, "", true),
-            ("/home/me/work/a", 0, "a", false),
-            ("/disk/work/a", 0, "a", false),
-            ("/disk/work/deep/a", 1, "a", false),
-            ("/disk/work/deeper/a", 0, "deeper/a", false),
-            ("/disk/work/../a", 0, "../a", false),
+            ("/home/me/shop", 0, "", true),
+            ("/home/me/shop/a", 0, "a", false),
+            ("/disk/shop/a", 0, "a", false),
+            ("/disk/shop/deep/a", 1, "a", false),
+            ("/disk/shop/deeper/a", 0, "deeper/a", false),
+            ("/disk/shop/../a", 0, "../a", false),
             ("~/a", 0, "~/a", false),
             (" a ", 0, " a ", false),
         ] {
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn an_absolute_path_must_begin_with_a_root() {
-        for given in ["/", "/etc", "/home/me", "/home/me/workshop/a", "/disk/workshop", "/HOME/me/work/a"] {
+        for given in ["/", "/etc", "/home/me", "/home/me/shopping/a", "/disk/shopping", "/HOME/me/shop/a"] {
             let refused = Wanted::parse(given, &roots()).unwrap_err().to_string();
             assert_eq!(refused, format!("Path '{given}' is outside sandbox or is protected"));
         }

@@ -145,7 +145,7 @@ impl Guard {
             .headers()
             .get(header::AUTHORIZATION)
             .ok_or(Problem::Unauthenticated(
-                "a bearer token is needed; `steadyhand token show` prints yours",
+                "a bearer token is needed; `steadyhand token show agent` prints one",
             ))?
             .to_str()
             .ok()

@@ -120,13 +120,7 @@ impl Draft {
         if entries.is_empty() {
             return Ok(());
         }
-        let commit = Commit {
-            action: Some(self.id().clone()),
-            events: entries.clone(),
-            record: Some(self.record.clone()),
-            payloads: std::mem::take(&mut self.payloads),
-            claim: self.claim.take(),
-        };
+        let commit = self.commit_of(&entries);
         if let Err(error) = inner.parts.store.commit(commit).await {
             self.entries = entries;
             return Err(error);
@@ -146,13 +140,7 @@ impl Draft {
     /// for [`OUTCOME_PATIENCE`]; after that the action stays in doubt until the next start.
     pub(crate) async fn commit_patiently(&mut self, inner: &Inner) -> Result<(), StoreError> {
         let entries = std::mem::take(&mut self.entries);
-        let commit = Commit {
-            action: Some(self.id().clone()),
-            events: entries.clone(),
-            record: Some(self.record.clone()),
-            payloads: std::mem::take(&mut self.payloads),
-            claim: self.claim.take(),
-        };
+        let commit = self.commit_of(&entries);
         let began = Instant::now();
         loop {
             match inner.parts.store.commit(commit.clone()).await {
@@ -167,6 +155,17 @@ impl Draft {
         }
         self.tell(inner, entries);
         Ok(())
+    }
+
+    /// The commit of `entries`, with the payloads and the claim that wait.
+    fn commit_of(&mut self, entries: &[Entry]) -> Commit {
+        Commit {
+            action: Some(self.id().clone()),
+            events: entries.to_vec(),
+            record: Some(self.record.clone()),
+            payloads: std::mem::take(&mut self.payloads),
+            claim: self.claim.take(),
+        }
     }
 
     /// Where the draft is now, for [`Self::go_back`].

@@ -25,8 +25,6 @@ const KEY_BYTES_MAX: usize = 200;
 const NAME_BYTES_MAX: usize = 200;
 /// The most parameters of an action; no capability has more than a few.
 const PARAMS_MAX: usize = 64;
-/// The most rows of a page (D-15).
-const LIMIT_MAX: i64 = 500;
 
 /// Reads the plan request.
 ///
@@ -79,11 +77,12 @@ pub struct Filters {
 /// The `detail` of a 422 answer.
 pub fn list_query(query: &str) -> Result<(Query, Filters), Unfit> {
     let mut f = Fields::of_query(query);
+    let (limit, offset) = f.page();
     let filters = Filters {
         state: f.optional_text("state"),
         session_id: f.optional_text("session_id"),
-        limit: usize::try_from(f.integer("limit", 50, i64::MIN, i64::MAX).clamp(1, LIMIT_MAX)).unwrap_or(1),
-        offset: usize::try_from(f.integer("offset", 0, i64::MIN, i64::MAX).max(0)).unwrap_or(0),
+        limit,
+        offset,
         intent: f.optional_text("intent"),
         failure_class: f.optional_text("failure_class"),
         since: f.optional_text("since"),

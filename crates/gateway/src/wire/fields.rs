@@ -175,6 +175,14 @@ impl Fields {
         }
     }
 
+    /// `limit` and `offset` of a page, clamped and not refused (D-15): 1 to 500, and at least 0.
+    pub fn page(&mut self) -> (usize, usize) {
+        const LIMIT_MAX: i64 = 500;
+        let limit = self.integer("limit", 50, i64::MIN, i64::MAX).clamp(1, LIMIT_MAX);
+        let offset = self.integer("offset", 0, i64::MIN, i64::MAX).max(0);
+        (usize::try_from(limit).unwrap_or(1), usize::try_from(offset).unwrap_or(0))
+    }
+
     /// A truth value that may be absent.
     pub fn boolean(&mut self, name: &str, default: bool) -> bool {
         let Some(value) = self.values.remove(name) else { return default };

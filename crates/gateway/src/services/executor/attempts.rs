@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 use steadyhand_core::{
     digest::Digest,
@@ -15,6 +16,8 @@ use steadyhand_core::{
     time::{Clock, Timestamp},
 };
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+
+use crate::http::problem::Problem;
 
 /// How long an attempt is remembered.
 const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -50,8 +53,40 @@ impl AttemptMemory {
         Self { store, clock, locks: Mutex::default() }
     }
 
+    /// Runs `work` as the attempt, unless it was begun before: then its stored answer is the answer. Racing
+    /// repeats wait for the first.
+    ///
+    /// # Errors
+    /// The attempt was another call, or was begun and nobody knows how it ended; or what `work` gives, or
+    /// the journal.
+    pub(super) async fn once(
+        &self,
+        attempt_id: &str,
+        tool: &str,
+        args: &Value,
+        work: impl Future<Output = Result<Value, Problem>>,
+    ) -> Result<Value, Problem> {
+        let _turn = self.lock(attempt_id).await;
+        let call = self.call_digest(tool, args);
+        let why = match self.look_up(attempt_id, Some(&call)).await? {
+            Remembered::Ended(answer) => return Ok(answer),
+            Remembered::Unknown => {
+                self.begin(attempt_id, tool, &call).await?;
+                let answer = work.await?;
+                self.end(attempt_id, tool, &call, &answer).await?;
+                return Ok(answer);
+            }
+            // The stored answer of another call must not pass for this one's.
+            Remembered::OtherCall => "was another call; use a new attempt_id",
+            Remembered::InDoubt | Remembered::Dropped => {
+                "was begun before, and how it ended isn't known; it isn't run again"
+            }
+        };
+        Err(Problem::Refused(StatusCode::CONFLICT, format!("attempt {attempt_id} {why}")))
+    }
+
     /// Waits until nobody else handles the attempt.
-    pub async fn lock(&self, attempt_id: &str) -> OwnedMutexGuard<()> {
+    async fn lock(&self, attempt_id: &str) -> OwnedMutexGuard<()> {
         let lock = {
             let mut locks = self.locks.lock().expect("no code under this lock can panic");
             // Locks that nobody holds are only in the map.
@@ -62,8 +97,7 @@ impl AttemptMemory {
     }
 
     /// What makes two calls the same: the tool and its arguments. Salted, for arguments may be secret.
-    #[must_use]
-    pub fn call_digest(&self, tool: &str, args: &Value) -> Digest {
+    fn call_digest(&self, tool: &str, args: &Value) -> Digest {
         Digest::salted(self.store.salt(), json!([tool, args]).to_string().as_bytes())
     }
 
@@ -97,7 +131,7 @@ impl AttemptMemory {
     ///
     /// # Errors
     /// When the journal can't be written; the attempt must not begin then.
-    pub async fn begin(&self, attempt_id: &str, tool: &str, call: &Digest) -> Result<(), StoreError> {
+    async fn begin(&self, attempt_id: &str, tool: &str, call: &Digest) -> Result<(), StoreError> {
         let at = self.clock.now().0;
         let body = json!({"state": "begun", "at": at, "tool_name": tool, "call": call});
         self.commit(attempt_id, body, Vec::new()).await
@@ -107,7 +141,7 @@ impl AttemptMemory {
     ///
     /// # Errors
     /// When the journal can't be written; the attempt stays in doubt then.
-    pub async fn end(
+    async fn end(
         &self,
         attempt_id: &str,
         tool: &str,

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     body::Body,
     extract::{Path, Request, State},
-    http::{Response, StatusCode},
+    http::Response,
 };
 use serde_json::{Map, Value, json};
 use steadyhand_core::{
@@ -82,28 +82,9 @@ async fn once(service: &ExecutorService, request: ExecuteRequest) -> Result<Valu
     let Some(id) = request.attempt_id.clone() else {
         return Ok(run(service, request, AttemptId::mint(&*service.guard.entropy)).await);
     };
-    let _turn = service.attempts.lock(&id).await;
-    let call = service.attempts.call_digest(&request.tool_name, &Value::Object(request.args.clone()));
-    match service.attempts.look_up(&id, Some(&call)).await? {
-        Remembered::OtherCall => return Err(other_call(&id)),
-        Remembered::Ended(answer) => return Ok(answer),
-        Remembered::InDoubt | Remembered::Dropped => {
-            let why =
-                format!("attempt {id} was begun before, and how it ended isn't known; it isn't run again");
-            return Err(Problem::Refused(StatusCode::CONFLICT, why));
-        }
-        Remembered::Unknown => {}
-    }
-    let tool = request.tool_name.clone();
-    service.attempts.begin(&id, &tool, &call).await?;
-    let answer = run(service, request, AttemptId(id.clone())).await;
-    service.attempts.end(&id, &tool, &call, &answer).await?;
-    Ok(answer)
-}
-
-/// An identifier names one call; the stored answer of another must not pass for this one's.
-pub(super) fn other_call(id: &str) -> Problem {
-    Problem::Refused(StatusCode::CONFLICT, format!("attempt {id} was another call; use a new attempt_id"))
+    let (tool, args) = (request.tool_name.clone(), Value::Object(request.args.clone()));
+    let work = async { Ok(run(service, request, AttemptId(id.clone())).await) };
+    service.attempts.once(&id, &tool, &args, work).await
 }
 
 async fn run(service: &ExecutorService, request: ExecuteRequest, attempt_id: AttemptId) -> Value {

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use steadyhand_core::executor::{Attempt, Executed, UndoMode};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{ExecutorService, attempts::Remembered, execute::other_call};
+use super::ExecutorService;
 use crate::{
     http::problem::Problem,
     services::{Asked, respond},
@@ -94,26 +94,15 @@ pub(super) async fn execute(State(service): State<Arc<ExecutorService>>, request
 
 async fn once(service: &ExecutorService, attempt: Attempt) -> Result<Value, Problem> {
     let id = attempt.attempt_id.as_str();
-    let _turn = service.attempts.lock(id).await;
-    let call = service.attempts.call_digest(&attempt.intent, &attempt.params);
-    match service.attempts.look_up(id, Some(&call)).await? {
-        Remembered::OtherCall => return Err(other_call(id)),
-        Remembered::Ended(answer) => return Ok(answer),
-        Remembered::InDoubt | Remembered::Dropped => {
-            let why = format!("attempt {id} was begun before, and how it ended isn't known");
-            return Err(Problem::Refused(StatusCode::CONFLICT, why));
-        }
-        Remembered::Unknown => {}
-    }
-    service.attempts.begin(id, &attempt.intent, &call).await?;
-    let cancel = service.running.enter(id);
-    let guard: DropGuard = cancel.clone().drop_guard();
-    let outcome = service.hands().execute(&attempt, &cancel).await;
-    guard.disarm();
-    service.running.leave(id);
-    let answer = shown(&outcome)?;
-    service.attempts.end(id, &attempt.intent, &call, &answer).await?;
-    Ok(answer)
+    let work = async {
+        let cancel = service.running.enter(id);
+        let guard: DropGuard = cancel.clone().drop_guard();
+        let outcome = service.hands().execute(&attempt, &cancel).await;
+        guard.disarm();
+        service.running.leave(id);
+        shown(&outcome)
+    };
+    service.attempts.once(id, &attempt.intent, &attempt.params, work).await
 }
 
 /// `POST /inner/cancel/{attempt_id}`

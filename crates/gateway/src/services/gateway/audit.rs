@@ -17,18 +17,13 @@ use crate::{
     wire::{fields::Fields, trail},
 };
 
-/// The most trails of a page (D-15).
-const LIMIT_MAX: i64 = 500;
-
 /// `GET /v1/audit-trails`
 pub(super) async fn list(State(gateway): State<Arc<Gateway>>, request: Request) -> Response<Body> {
     let asked = Asked::of(request, &gateway.guard);
     let result = async {
         let mut f = Fields::of_query(&asked.query);
-        let limit = f.integer("limit", 50, i64::MIN, i64::MAX).clamp(1, LIMIT_MAX);
-        let offset = f.integer("offset", 0, i64::MIN, i64::MAX).max(0);
+        let (limit, offset) = f.page();
         f.finish()?;
-        let (limit, offset) = (usize::try_from(limit).unwrap_or(1), usize::try_from(offset).unwrap_or(0));
         let (histories, total) = gateway.pipeline.store().histories(limit, offset).await?;
         let trails: Vec<Value> = histories.iter().filter_map(trail::trail).collect();
         Ok(json!({"ok": true, "trails": trails, "total": total}))
